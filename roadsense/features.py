@@ -43,3 +43,6 @@ PEER_SCALES: Final[NDArray[np.float64]] = np.array([feature.scale for feature in
 
 EGO_COLUMN: Final = {feature.name: column for column, feature in enumerate(EGO_FEATURES)}
 PEER_COLUMN: Final = {feature.name: column for column, feature in enumerate(PEER_FEATURES)}
+
+# An action is a fraction of full braking; at or below this one the driver has the car.
+RELEASE_THRESHOLD: Final = 0.05

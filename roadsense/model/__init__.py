@@ -1,0 +1,1 @@
+"""The policy network, its action distribution and its file, without Ray."""

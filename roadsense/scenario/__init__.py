@@ -1,0 +1,1 @@
+"""What is driven: base scenarios, generated datasets, and distances along routes."""

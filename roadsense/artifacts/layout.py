@@ -1,0 +1,81 @@
+"""Where everything lies in a run directory: one truth for writers and readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """The files of one run.
+
+    ::
+
+        model_final.zip      the policy; loads without Ray and without executing code
+        metrics.json         configuration, training and evaluation figures
+        manifest.json        copy of the dataset's manifest
+        config.json          the complete configuration of the run
+        provenance.json      commit, versions, machine, command, hashes
+        progress.csv         one row per training iteration
+        episodes.parquet     every finished episode, training and evaluation, with its actions
+        checkpoints/         step_000010000/ ...
+        tensorboard/         event files
+    """
+
+    root: Path
+
+    @property
+    def model(self) -> Path:
+        """The packaged policy."""
+        return self.root / "model_final.zip"
+
+    @property
+    def metrics(self) -> Path:
+        """Figures of training and evaluation."""
+        return self.root / "metrics.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Copy of the dataset's manifest."""
+        return self.root / "manifest.json"
+
+    @property
+    def config(self) -> Path:
+        """The complete configuration."""
+        return self.root / "config.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Where the run comes from."""
+        return self.root / "provenance.json"
+
+    @property
+    def progress(self) -> Path:
+        """One row per iteration."""
+        return self.root / "progress.csv"
+
+    @property
+    def episodes(self) -> Path:
+        """Finished episodes of training and evaluation."""
+        return self.root / "episodes.parquet"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Directory of TensorBoard event files."""
+        return self.root / "tensorboard"
+
+    @property
+    def training_episodes(self) -> Path:
+        """Directory of the parts that training writes while it runs; joined into `episodes` at the end."""
+        return self.root / "training_episodes"
+
+    @property
+    def generations(self) -> Path:
+        """Counter of the generations handed out so far."""
+        return self.root / "generations.json"

@@ -1,0 +1,72 @@
+"""`roadsense`: parses the command line, runs one command, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+from roadsense import __version__
+from roadsense.cli.flags import Parser, with_underscores
+from roadsense.errors import RoadSenseError
+
+_COMMANDS: Final = {
+    "generate": "make a dataset of scenarios from base scenarios",
+    "check": "verify a dataset: hashes, files, configs, and by really driving every scenario",
+    "train": "train a policy",
+    "evaluate": "drive the fixed evaluation list with a policy",
+    "replay": "play a recorded episode again, exactly",
+    "pipeline": "generate, check, train, evaluate and package in one go",
+}
+_INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
+_INTERRUPTED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 defects found, 2 bad input, 4 dependency, 130 / 143 stopped by a signal."""
+    words = with_underscores(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words or os.environ.get("ROADSENSE_DEBUG") == "1"
+    try:
+        return _run(words)
+    except RoadSenseError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"roadsense: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("roadsense: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"roadsense: internal error, {type(error).__name__}: {_first_line(error)}; --debug shows where", file=sys.stderr)
+        return _INTERNAL_ERROR
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = Parser(prog="roadsense", description="Train V2V collision-avoidance policies on SUMO, in parallel.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    name = next((word for word in words if not word.startswith("-")), None)
+    for command, summary in _COMMANDS.items():
+        sub = commands.add_parser(command, help=summary, description=summary.capitalize() + ".", allow_abbrev=False)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if command == name:
+            # Only the command that runs is imported: `roadsense --help` must not load Ray.
+            module = importlib.import_module(f"roadsense.cli.{command}")
+            module.add_flags(sub)
+            sub.set_defaults(run_command=module.run)
+    flags = parser.parse_args(words)
+    return int(flags.run_command(flags))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no message"

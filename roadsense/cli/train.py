@@ -1,0 +1,60 @@
+"""`roadsense train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from roadsense.artifacts.layout import RunLayout
+from roadsense.cli.flags import add_settings_flags, settings_from_flags
+from roadsense.errors import RunDirectoryError, UsageError
+from roadsense.experiment import run_experiment, show_result
+from roadsense.training.settings import TrainSettings
+
+# What may differ between a run and its continuation; anything else would make it another run.
+_MAY_CHANGE = frozenset(
+    {
+        "total_timesteps",
+        "eval_dir",
+        "eval_episodes",
+        "skip_eval",
+        "num_env_runners",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "gui",
+        "local",
+        "dashboard",
+        "resume",
+    }
+)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting."""
+    add_settings_flags(parser, TrainSettings)
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Train, evaluate, print the table and the run directory."""
+    result = run_experiment(settings(flags))
+    show_result(result)
+    return result.exit_code
+
+
+def settings(flags: argparse.Namespace) -> TrainSettings:
+    """The settings that the flags describe; with --resume they stand on the run's own configuration.
+
+    Raises:
+        UsageError: a flag would change a setting of the run that is resumed.
+    """
+    if flags.resume is None:
+        return settings_from_flags(TrainSettings, flags)
+    recorded = TrainSettings.load_json(RunLayout(Path(flags.resume)).config, RunDirectoryError)
+    # The run's own directory comes from --resume: the run may have been moved since.
+    base = recorded.model_dump() | {"output_dir": None, "run_id": recorded.run_id}
+    resumed = settings_from_flags(TrainSettings, flags, base)
+    for name in TrainSettings.model_fields:
+        if name not in _MAY_CHANGE and name != "output_dir" and getattr(resumed, name) != getattr(recorded, name):
+            was = getattr(recorded, name)
+            raise UsageError(f"--{name} was {was} in the run that is resumed; leave the flag out, or start a new run")
+    return resumed

@@ -1,0 +1,253 @@
+"""`RoadSense-Convoy-v0`: brake in time for what the radio tells, without braking for nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.config import DEFAULT_EGO_ID, SumoSettings
+from roadsense.env.episodes import (
+    Assignment,
+    EpisodePlan,
+    EpisodeSource,
+    EvaluationEpisodes,
+    TrainingEpisodes,
+    evaluation_plan,
+    recorded_plan,
+)
+from roadsense.env.observation import Observation, observe
+from roadsense.env.outcome import Outcome
+from roadsense.env.settings import TaskSettings
+from roadsense.env.task import ConvoyEpisode, StepResult
+from roadsense.errors import UsageError
+from roadsense.peer_set import action_space, observation_space
+from roadsense.radio.parameters import load_parameters
+from roadsense.radio.radio import Radio
+from roadsense.scenario.dataset import Dataset
+from roadsense.scenario.route_geometry import LanePaths
+from roadsense.seeding import stream, sumo_seed
+from roadsense.state import SimulatorState
+from roadsense.sumo.session import SumoSession
+
+ENVIRONMENT_ID = "RoadSense-Convoy-v0"
+
+
+class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
+    """The convoy task as a Gymnasium environment. The constructor reads files but starts no process; `reset` starts SUMO.
+
+    Observation: `{"ego": float32 (E,), "peers": PeerSet (n, F)}` as described in `roadsense.features`; any number of peers.
+    Action: float32 (1,), the fraction of 8 m/s2 braking; at or below `RELEASE_THRESHOLD` the driver has the car.
+    Reward: the weighted sum of the terms in `roadsense.env.reward`.
+
+    Args:
+        dataset_dir: a generated dataset; exclusive with `sumo_cfg`.
+        sumo_cfg: a single `.sumocfg` with an ego; used for training and evaluation alike.
+        scenario_mode: "train" draws at random from the shard, "eval" walks the fixed list.
+        scenario_seed: run seed of the training draws, until `reset(seed=...)` gives another.
+        emulator_params_path: radio parameter file; default is the packaged convoy profile.
+        gui: open sumo-gui (also `render_mode="human"`).
+        ego_id: id of the ego in a `sumo_cfg`; a dataset's manifest names its own.
+        sumo: settings of the simulator, or a mapping of some of them.
+        task: settings of the task, or a mapping of some of them.
+        assignment: the place in a parallel run; replaces `scenario_seed`, and `reset(seed=...)` is then ignored.
+        dataset: a loaded dataset instead of a path.
+
+    Raises:
+        UsageError: both or neither of `dataset_dir` and `sumo_cfg`, or an unknown mode.
+        DatasetError, ConfigError: what was read is refused.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human"], "render_fps": 10}
+
+    def __init__(
+        self,
+        dataset_dir: str | Path | None = None,
+        sumo_cfg: str | Path | None = None,
+        scenario_mode: Literal["train", "eval"] = "train",
+        scenario_seed: int = 0,
+        emulator_params_path: str | Path | None = None,
+        gui: bool = False,
+        render_mode: str | None = None,
+        ego_id: str = DEFAULT_EGO_ID,
+        sumo: SumoSettings | dict[str, Any] | None = None,
+        task: TaskSettings | dict[str, Any] | None = None,
+        assignment: Assignment | dict[str, Any] | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
+        if scenario_mode not in ("train", "eval"):
+            raise UsageError(f"scenario_mode is {scenario_mode!r}; choose 'train' or 'eval'")
+        self.observation_space = observation_space()
+        self.action_space = action_space()
+        self.render_mode = render_mode
+        self.dataset = dataset if dataset is not None else open_dataset(dataset_dir, sumo_cfg, ego_id)
+        self.task_settings = _settings(TaskSettings, task, "task settings")
+        self._radio_parameters, self.emulator_params_hash = load_parameters(
+            Path(emulator_params_path) if emulator_params_path is not None else None
+        )
+        sumo_settings = _settings(SumoSettings, sumo, "sumo settings")
+        if gui or render_mode == "human":
+            sumo_settings = sumo_settings.model_copy(update={"gui": True})
+        self._sumo_settings = sumo_settings
+        self._session: SumoSession | None = None
+        self._scenario_mode = scenario_mode
+        self._assigned = assignment is not None
+        first_place = Assignment(run_seed=scenario_seed) if assignment is None else _settings(Assignment, assignment, "assignment")
+        self._source = self._new_source(first_place)
+        self._episode: ConvoyEpisode | None = None
+
+    def assign(self, assignment: Assignment) -> None:
+        """Take a place in a parallel run; the next `reset` begins with its first episode."""
+        self._assigned = True
+        self._source = self._new_source(assignment)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Start the next episode.
+
+        Args:
+            seed: begins the draws of this seed anew (in eval mode: the fixed list), unless the driver has assigned a place.
+            options: `{"scenario_id": ..., "round": 0}` asks for one evaluation episode, `{"identity": ..., "scenario_id": ...}` for a
+                recorded one; both leave the order of the others untouched.
+
+        Raises:
+            UsageError: unknown options or scenario. SumoError: SUMO cannot drive the scenario, even after a restart.
+        """
+        super().reset(seed=seed)
+        if seed is not None and not self._assigned:
+            self._source = self._new_source(Assignment(run_seed=seed))
+        self._start(self._plan(options or {}))
+        return self._observation, self._info()
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Drive one step of 0.1 s. After the last step of an episode `info["record"]` holds its `EpisodeRecord`.
+
+        Raises:
+            UsageError: no episode is running, or the action is not one finite number. SumoError: SUMO died, hung or refused.
+        """
+        if self._episode is None:
+            raise UsageError("step() was called without a running episode; call reset() first")
+        braking = _braking(action)
+        before = self._state
+        commands = self._episode.before_step(braking, before)
+        self._state = self._simulator.step(commands)
+        result = self._episode.after_step(braking, before, self._state)
+        if self._episode.plan.scenario.ego_id in self._state.vehicles.index:
+            self._observation = self._observe(braking)
+        info = self._info(result)
+        if result.outcome is None:
+            return self._observation, result.reward, False, False, info
+        info["record"] = self._episode.record(result.outcome)
+        self._episode = None
+        terminated = result.outcome.is_terminal
+        return self._observation, result.reward, terminated, not terminated, info
+
+    def close(self) -> None:
+        """End SUMO; the environment can be reset again afterwards."""
+        self._episode = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @property
+    def episode(self) -> ConvoyEpisode | None:
+        """The running episode with its true situation: for privileged reference policies and diagnosis, never for the agent."""
+        return self._episode
+
+    @property
+    def session(self) -> SumoSession | None:
+        """The simulator, once the first reset has started it."""
+        return self._session
+
+    @property
+    def _simulator(self) -> SumoSession:
+        if self._session is None:
+            self._session = SumoSession(self._sumo_settings, ego_id=(*self.dataset.train, *self.dataset.eval)[0].ego_id)
+        return self._session
+
+    def _new_source(self, assignment: Assignment) -> EpisodeSource:
+        if self._scenario_mode == "eval":
+            return EvaluationEpisodes(self.dataset)
+        return TrainingEpisodes(self.dataset, assignment)
+
+    def _plan(self, options: dict[str, Any]) -> EpisodePlan:
+        unknown = sorted(set(options) - {"scenario_id", "round", "identity"})
+        if unknown:
+            raise UsageError(f"reset option {unknown[0]!r} is unknown; known are scenario_id, round and identity")
+        if "identity" in options:
+            return recorded_plan(self.dataset, str(options["identity"]), str(options.get("scenario_id", "")))
+        if "scenario_id" in options:
+            return evaluation_plan(self.dataset, str(options["scenario_id"]), int(options.get("round", 0)))
+        return self._source.next()
+
+    def _start(self, plan: EpisodePlan) -> None:
+        """Load the scenario, drive the warm-up, let the radio listen, and draw what will happen."""
+        scenario, settings = plan.scenario, self.task_settings
+        self._episode = None
+        simulator = self._simulator
+        state = simulator.reset(scenario.options(), seed=sumo_seed(plan.identity))
+        convoy = [scenario.ego_id, *(scenario.peer_ids or ())]
+        present = [vehicle_id for vehicle_id in convoy if vehicle_id in state.vehicles.index]
+        simulator.keep_lane(present)
+        simulator.limit_emergency_decel(present, settings.max_braking_mps2)
+        route_edges = simulator.route_edges(scenario.ego_id)
+        if settings.warm_up_s > settings.radio_warm_up_s:
+            state = simulator.advance(settings.warm_up_s - settings.radio_warm_up_s)
+        parameters = self._radio_parameters
+        if plan.training:
+            parameters = parameters.randomized(stream(plan.identity, "radio_parameters"))
+        self._radio = Radio(parameters, ego_id=scenario.ego_id, rng=stream(plan.identity, "radio"))
+        for _ in range(round(min(settings.radio_warm_up_s, settings.warm_up_s) * 10)):
+            self._radio.step(state, scenario.peer_ids)
+            state = simulator.step()
+        lanes = LanePaths(scenario.network_file)
+        self._state = state
+        self._episode = ConvoyEpisode(settings, plan, state, lanes, route_edges)
+        self._observation = self._observe(0.0)
+
+    def _observe(self, previous_action: float) -> Observation:
+        heard = self._radio.step(self._state, self._equipped)
+        return observe(self._radio.own_measurement(self._state), heard, previous_action)
+
+    @property
+    def _equipped(self) -> tuple[str, ...] | None:
+        return self._episode.plan.scenario.peer_ids if self._episode is not None else None
+
+    def _info(self, result: StepResult | None = None) -> dict[str, Any]:
+        plan = self._episode.plan if self._episode is not None else None
+        if plan is None:
+            return {}
+        info: dict[str, Any] = {"scenario_id": plan.scenario.scenario_id, "identity": plan.identity.label()}
+        if result is not None:
+            info["reward_terms"] = result.terms
+            info["outcome"] = None if result.outcome is None else Outcome(result.outcome).value
+        return info
+
+
+def open_dataset(dataset_dir: str | Path | None, sumo_cfg: str | Path | None, ego_id: str = DEFAULT_EGO_ID) -> Dataset:
+    """The dataset that two exclusive arguments name.
+
+    Raises:
+        UsageError: both or neither are given. DatasetError: what was read is refused.
+    """
+    if (dataset_dir is None) == (sumo_cfg is None):
+        seen = "neither" if dataset_dir is None else "both"
+        raise UsageError(f"{seen} of dataset_dir and sumo_cfg are given; give exactly one")
+    if dataset_dir is not None:
+        return Dataset.load(Path(dataset_dir))
+    return Dataset.from_sumocfg(Path(str(sumo_cfg)), ego_id=ego_id)
+
+
+def _braking(action: NDArray[np.float32]) -> float:
+    values = np.asarray(action, dtype=np.float32).reshape(-1)
+    if values.size != 1 or not np.isfinite(values[0]):
+        raise UsageError(f"the action is {action!r}; give one finite number in [0, 1]")
+    return float(np.clip(values[0], 0.0, 1.0))
+
+
+def _settings(cls: Any, given: Any, source: str) -> Any:
+    if given is None:
+        return cls()
+    return given if isinstance(given, cls) else cls.parse(given, source)

@@ -1,0 +1,42 @@
+"""How an episode can end. The outcomes are kept apart: leaving the road is never a success, being hit from behind is not a collision."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from roadsense.env.situation import Situation
+from roadsense.state import SimulatorState
+
+
+class Outcome(StrEnum):
+    """What became of an episode."""
+
+    COLLISION = "collision"  # the ego ran into a car ahead
+    EGO_REAR_ENDED = "ego_rear_ended"  # a car behind ran into the ego
+    LEFT_ROAD = "left_road"  # the ego cornered too hard, or vanished
+    ROUTE_ENDED = "route_ended"  # the ego arrived before the horizon
+    SAFE = "safe"  # the horizon was reached
+    FAULT = "fault"  # the simulator failed; the episode counts for nothing
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the episode ended by what happened in it, not by its time limit or the end of the road."""
+        return self in (Outcome.COLLISION, Outcome.EGO_REAR_ENDED, Outcome.LEFT_ROAD)
+
+
+def judge(
+    state: SimulatorState, situation: Situation | None, ego_id: str, *, max_lateral_accel_mps2: float, horizon_reached: bool
+) -> Outcome | None:
+    """The outcome after a step, or None while the episode goes on.
+
+    A collision is a bumper gap below 0 along the route, or SUMO's report with the ego as the collider, whichever comes first.
+    """
+    if any(collision.collider_id == ego_id for collision in state.collisions) or (situation is not None and situation.gap_m < 0):
+        return Outcome.COLLISION
+    if any(collision.victim_id == ego_id for collision in state.collisions):
+        return Outcome.EGO_REAR_ENDED
+    if situation is None:
+        return Outcome.ROUTE_ENDED if ego_id in state.arrived_ids else Outcome.LEFT_ROAD
+    if situation.lateral_accel_mps2 > max_lateral_accel_mps2:
+        return Outcome.LEFT_ROAD
+    return Outcome.SAFE if horizon_reached else None

@@ -1,0 +1,51 @@
+"""Several policies on the identical episodes: the learned one, and the reference policies beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from roadsense.artifacts.files import atomic_path
+from roadsense.evaluation.episode_table import EpisodeTableWriter
+from roadsense.evaluation.evaluate import EnvironmentSpec, Map, evaluate
+from roadsense.evaluation.metrics import RunningSummary
+
+Progress = Callable[[str, int, int], None]  # policy name, episodes done, episodes in all
+
+
+def compare(
+    environment: EnvironmentSpec,
+    policies: dict[str, str],
+    episodes: list[tuple[str, int]],
+    run_map: Map,
+    *,
+    table: Path,
+    earlier: list[Path] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Evaluate each policy on the same episodes and write them all to one table.
+
+    Args:
+        policies: shown name -> what `resolve_policy` understands.
+        episodes: (scenario id, round), see `evaluation_list`.
+        table: the Parquet file to write, complete or absent.
+        earlier: episode tables (of training) that come first in `table`.
+        progress: called after every episode.
+
+    Returns:
+        Shown name -> figures, as in `roadsense.evaluation.metrics`.
+    """
+    figures: dict[str, dict[str, Any]] = {}
+    with atomic_path(table) as temporary, EpisodeTableWriter(temporary) as writer:
+        for part in earlier or []:
+            writer.add_table(part)
+        for name, spec in policies.items():
+            summary = RunningSummary()
+            for done, record in enumerate(evaluate(environment, spec, episodes, run_map), start=1):
+                summary.add(record)
+                writer.add(record, phase="eval", policy=name)
+                if progress is not None:
+                    progress(name, done, len(episodes))
+            figures[name] = summary.figures()
+    return figures

@@ -1,0 +1,61 @@
+"""A recorded episode, played again exactly: same identity, same stored actions, hence the same course."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadsense.env.convoy_env import ConvoyEnv
+from roadsense.env.outcome import Outcome
+from roadsense.env.record import EpisodeRecord
+from roadsense.errors import UsageError
+from roadsense.evaluation.episode_table import read_episodes, records_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A recorded episode beside its replay; `differences` is empty when both are equal."""
+
+    recorded: EpisodeRecord
+    replayed: EpisodeRecord
+    differences: tuple[str, ...]
+
+
+def recorded_episode(table: Path, row: int) -> EpisodeRecord:
+    """The row-th episode of a table, counted from 0.
+
+    Raises:
+        UsageError: the table is shorter, or the episode broke off with a fault and has no defined course.
+        RunDirectoryError: the table cannot be read.
+    """
+    rows: list[dict[str, Any]] = list(islice(read_episodes(table), row, row + 1)) if row >= 0 else []
+    if not rows:
+        count = sum(1 for _ in read_episodes(table))
+        raise UsageError(f"episode {row} does not exist; {table} holds episodes 0 to {count - 1}")
+    record = next(records_of(rows))
+    if record.outcome is Outcome.FAULT:
+        raise UsageError(f"episode {row} broke off when the simulator failed; choose another one")
+    return record
+
+
+def replay(env: ConvoyEnv, recorded: EpisodeRecord) -> Replay:
+    """Drive the recorded actions again and compare every figure."""
+    env.reset(options={"identity": recorded.identity, "scenario_id": recorded.scenario_id})
+    replayed: EpisodeRecord | None = None
+    for action in recorded.actions:
+        *_, info = env.step(np.array([action], dtype=np.float32))
+        replayed = info.get("record")
+        if replayed is not None:
+            break
+    if replayed is None:
+        raise UsageError(f"{recorded.identity} goes on after its recorded {recorded.steps} steps; the task or SUMO has changed since")
+    differences = tuple(
+        f"{field.name}: recorded {getattr(recorded, field.name)}, replayed {getattr(replayed, field.name)}"
+        for field in fields(EpisodeRecord)
+        if getattr(recorded, field.name) != getattr(replayed, field.name)
+    )
+    return Replay(recorded=recorded, replayed=replayed, differences=differences)

@@ -1,0 +1,151 @@
+"""One experiment from settings to a finished run directory: train, evaluate beside the reference policies, package.
+
+The same function stands behind `roadsense train`, `roadsense pipeline` and the recipes in experiments/.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+
+from roadsense.artifacts.files import sha256_of, write_json
+from roadsense.artifacts.layout import RunLayout
+from roadsense.artifacts.provenance import collect_provenance
+from roadsense.evaluation.compare import compare
+from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
+from roadsense.evaluation.metrics_file import LEARNED, metrics_content
+from roadsense.evaluation.process_pool import process_map
+from roadsense.evaluation.reference_policies import REFERENCE_POLICIES
+from roadsense.evaluation.table import comparison_table
+from roadsense.scenario.dataset import Dataset
+from roadsense.training.plan import TrainingPlan, plan_training
+from roadsense.training.settings import TrainSettings
+from roadsense.training.stop import StopSignals
+from roadsense.training.train import TrainingSummary, train
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentResult:
+    """A finished (or cleanly stopped) run."""
+
+    layout: RunLayout
+    summary: TrainingSummary
+    figures: dict[str, dict[str, Any]]  # policy -> evaluation figures; empty when nothing was evaluated
+    exit_code: int  # 0, or 128 + the signal that stopped it
+
+
+def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> ExperimentResult:
+    """Train, evaluate and package; everything is checked before the run directory is made.
+
+    Raises:
+        RoadSenseError: with what to do, see `roadsense.errors`.
+    """
+    plan = plan_training(settings)
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console.print(describe(plan))
+    _prepare(plan)
+    stop = StopSignals()
+    summary = train(plan, stop, quiet=quiet)
+    figures: dict[str, dict[str, Any]] = {}
+    if not settings.skip_eval and not stop.requested():
+        figures = _evaluate(plan, console)
+    _write_results(plan, summary, figures)
+    if stop.requested():
+        console.print(f"stopped at {summary.training_timesteps:,} steps; go on with: roadsense train --resume {plan.layout.root}")
+    return ExperimentResult(layout=plan.layout, summary=summary, figures=figures, exit_code=stop.exit_code)
+
+
+def show_result(result: ExperimentResult) -> None:
+    """Print the comparison and where everything lies."""
+    console = Console(highlight=False)
+    if result.figures:
+        console.print(comparison_table(result.figures, "evaluation: identical episodes for every policy"))
+    console.print(f"run directory: {result.layout.root}", soft_wrap=True)
+
+
+def describe(plan: TrainingPlan) -> str:
+    """The plan of a run in a few lines."""
+    settings = plan.settings
+    source = plan.dataset_dir or plan.sumo_cfg
+    workers = "this process" if plan.local else f"{settings.num_env_runners or 'one per core'} env runners"
+    return (
+        f"run {plan.run_id}: {settings.total_timesteps:,} steps on {source} "
+        f"({len(plan.dataset.train)} train, {len(plan.dataset.eval)} eval scenarios), "
+        f"{workers} x {settings.num_envs_per_env_runner} SUMO processes, seed {settings.seed}\n"
+        f"run directory: {plan.layout.root}"
+        + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
+    )
+
+
+def evaluation_environment(plan: TrainingPlan) -> tuple[EnvironmentSpec, Dataset]:
+    """The environment that judges this run, and the dataset that holds its fixed list."""
+    eval_dir = plan.settings.eval_dir.resolve() if plan.settings.eval_dir is not None else plan.dataset_dir
+    spec = EnvironmentSpec(
+        dataset_dir=eval_dir,
+        sumo_cfg=plan.sumo_cfg if eval_dir is None else None,
+        emulator_params_path=plan.emulator_params,
+        ego_id=plan.settings.ego_id,
+        sumo_json=settings_json(plan.settings.sumo),
+        task_json=settings_json(plan.settings.task),
+    )
+    return spec, Dataset.load(eval_dir) if eval_dir is not None else plan.dataset
+
+
+def _prepare(plan: TrainingPlan) -> None:
+    layout, settings = plan.layout, plan.settings
+    layout.checkpoints.mkdir(parents=True, exist_ok=True)
+    described = {"run_id": plan.run_id, "output_dir": layout.root, "dataset_dir": plan.dataset_dir, "sumo_cfg": plan.sumo_cfg, "resume": None}
+    write_json(layout.config, settings.model_copy(update=described).model_dump(mode="json"))
+    write_json(layout.manifest, _manifest(plan.dataset))
+    _write_provenance(plan, artifacts=[])
+
+
+def _manifest(dataset: Dataset) -> dict[str, Any]:
+    """The dataset's manifest; a single configuration has none, so its place and hash stand in."""
+    if dataset.manifest is not None:
+        return dataset.manifest.model_dump(mode="json")
+    return {"sumo_cfg": str(dataset.train[0].sumocfg), "ego_id": dataset.train[0].ego_id, "dataset_hash": dataset.hash}
+
+
+def _evaluate(plan: TrainingPlan, console: Console) -> dict[str, dict[str, Any]]:
+    spec, dataset = evaluation_environment(plan)
+    episodes = evaluation_list(dataset, episodes=plan.settings.eval_episodes)
+    policies = {LEARNED: str(plan.layout.model)} | {name: name for name in REFERENCE_POLICIES}
+    processes = 1 if plan.local else min(len(os.sched_getaffinity(0)), len(episodes))
+    parts = sorted(plan.layout.training_episodes.glob("until_*.parquet"))
+    with console.status("evaluating") as status, process_map(processes, close_environments) as run_map:
+        return compare(
+            spec,
+            policies,
+            episodes,
+            run_map,
+            table=plan.layout.episodes,
+            earlier=parts,
+            progress=lambda name, done, total: status.update(f"evaluating {name}: {done} of {total} episodes"),
+        )
+
+
+def _write_results(plan: TrainingPlan, summary: TrainingSummary, figures: dict[str, dict[str, Any]]) -> None:
+    layout = plan.layout
+    config = plan.settings.model_dump(mode="json") | {
+        "dataset_dir": str(plan.dataset_dir) if plan.dataset_dir else None,
+        "sumo_cfg": str(plan.sumo_cfg) if plan.sumo_cfg else None,
+        "dataset_hash": plan.dataset.hash,
+        "emulator_params": str(plan.emulator_params) if plan.emulator_params else "packaged: convoy",
+        "emulator_params_hash": plan.emulator_params_hash,
+    }
+    write_json(layout.metrics, metrics_content(config, asdict(summary), figures, plan.run_id))
+    _write_provenance(plan, artifacts=[layout.model, layout.metrics, layout.config, layout.manifest, layout.progress, layout.episodes])
+
+
+def _write_provenance(plan: TrainingPlan, artifacts: list[Any]) -> None:
+    inputs = {
+        "run_id": plan.run_id,
+        "seed": plan.settings.seed,
+        "dataset_hash": plan.dataset.hash,
+        "emulator_params_hash": plan.emulator_params_hash,
+        "artifacts_sha256": {path.name: sha256_of(path) for path in artifacts if path.exists()},
+    }
+    write_json(plan.layout.provenance, collect_provenance(inputs))

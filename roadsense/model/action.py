@@ -1,0 +1,52 @@
+"""What the three action parameters mean, and the one deterministic rule.
+
+Column 0 is the logit of the gate (brake at all?), columns 1 and 2 are raw alpha and beta of the amount. The functions take NumPy arrays
+and torch tensors alike, so that training, evaluation and export cannot drift apart; torch is loaded only where a tensor is given.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.features import RELEASE_THRESHOLD
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ArrayT = TypeVar("ArrayT", NDArray[np.float32], "Tensor")
+
+
+def deterministic_action(action_parameters: ArrayT) -> ArrayT:
+    """The action of the policy without exploration.
+
+    0 (the driver has the car) when the gate's probability is at most 1/2, otherwise the threshold plus the mean of the Beta
+    distribution, stretched over the rest of the interval.
+
+    Args:
+        action_parameters: (..., 3).
+
+    Returns:
+        (...) actions, 0 or in (RELEASE_THRESHOLD, 1).
+    """
+    library = _library_of(action_parameters)
+    alpha_beta = concentrations(action_parameters)
+    amount = alpha_beta[..., 0] / alpha_beta.sum(-1)
+    braking = RELEASE_THRESHOLD + (1.0 - RELEASE_THRESHOLD) * amount
+    action: ArrayT = library.where(action_parameters[..., 0] > 0.0, braking, library.zeros_like(braking))
+    return action
+
+
+def concentrations(action_parameters: ArrayT) -> ArrayT:
+    """Alpha and beta of the amount, (..., 2), each above 1, so that its density is bounded and has one peak."""
+    raw = action_parameters[..., 1:]
+    library = _library_of(raw)
+    alpha_beta: ArrayT = 1.0 + library.logaddexp(raw, library.zeros_like(raw))  # 1 + softplus(raw)
+    return alpha_beta
+
+
+def _library_of(array: Any) -> Any:
+    return np if isinstance(array, np.ndarray) else importlib.import_module("torch")

@@ -1,0 +1,86 @@
+"""The network: Deep Sets over the peers, beside the ego's own features.
+
+Source: Zaheer et al., "Deep Sets", NeurIPS 2017 (a function of a set is a function of a pooled encoding of its elements).
+
+Shape suffixes: B rows of the batch, S peers of all rows together, E ego features, F peer features, P width of the pooled peers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from roadsense.errors import PolicyError
+from roadsense.model.pooling import pool
+from roadsense.model.settings import ACTION_PARAMETERS, ModelSettings, Sizes
+
+# A head that starts near its bias: the untrained policy is the same everywhere, so its first actions say nothing false about the road.
+_HEAD_GAIN: Final = 0.01
+
+
+class DeepSets(nn.Module):
+    """Actor and critic over a set of peers of any size.
+
+    The critic has its own trunk, and by default its own encoder: with unscaled rewards its gradients are larger than the actor's by
+    orders of magnitude and would decide what a common encoder learns.
+
+    Args:
+        settings: the architecture.
+        acting_only: build no critic; `forward` and `value` are then refused.
+    """
+
+    def __init__(self, settings: ModelSettings, *, acting_only: bool = False) -> None:
+        super().__init__()
+        self.settings = settings
+        self.peer_encoder = _layers(settings.encoder_sizes, ends_in_relu=True)
+        self.actor = _layers(settings.trunk_sizes(ACTION_PARAMETERS), ends_in_relu=False)
+        own_encoder = not (acting_only or settings.shared_encoder)
+        self.critic_encoder = _layers(settings.encoder_sizes, ends_in_relu=True) if own_encoder else None
+        self.critic = None if acting_only else _layers(settings.trunk_sizes(1), ends_in_relu=False)
+        self._start_near_no_brake()
+
+    def forward(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Action parameters (B, 3) and values (B,); raises PolicyError on an acting-only network."""
+        pooled_BP = self._pooled(self.peer_encoder, values_SF, counts_B)
+        critic_BP = pooled_BP if self.critic_encoder is None else self._pooled(self.critic_encoder, values_SF, counts_B)
+        return self._act(ego_BE, pooled_BP), self._judge(ego_BE, critic_BP)
+
+    def action_parameters(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
+        """Action parameters (B, 3) alone, for `GatedBeta` and `deterministic_action`; the critic is not touched."""
+        return self._act(ego_BE, self._pooled(self.peer_encoder, values_SF, counts_B))
+
+    def value(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
+        """Values (B,) alone; raises PolicyError on an acting-only network."""
+        encoder = self.peer_encoder if self.critic_encoder is None else self.critic_encoder
+        return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B))
+
+    def _pooled(self, encoder: nn.Module, values_SF: Tensor, counts_B: Tensor) -> Tensor:
+        return pool(encoder(values_SF), counts_B, self.settings.pool)
+
+    def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
+        parameters_B3: Tensor = self.actor(torch.cat([ego_BE, pooled_BP], dim=1))
+        return parameters_B3
+
+    def _judge(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
+        if self.critic is None:
+            raise PolicyError("this network was built for acting only and has no critic; build it with acting_only=False to get values")
+        values_B1: Tensor = self.critic(torch.cat([ego_BE, pooled_BP], dim=1))
+        return values_B1.squeeze(1)
+
+    def _start_near_no_brake(self) -> None:
+        probability = self.settings.initial_brake_probability
+        gate_logit = math.log(probability / (1.0 - probability))
+        weight, bias = list(self.actor.parameters())[-2:]
+        with torch.no_grad():
+            weight.mul_(_HEAD_GAIN)
+            bias.copy_(torch.tensor([gate_logit, 0.0, 0.0]))  # equal alpha and beta: when it brakes, about half, and widely spread
+
+
+def _layers(sizes: Sizes, *, ends_in_relu: bool) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    for inputs, outputs in sizes:
+        modules += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*(modules if ends_in_relu else modules[:-1]))

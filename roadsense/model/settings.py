@@ -1,0 +1,56 @@
+"""The architecture of the policy network, and the shapes that follow from it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final, Literal
+
+from pydantic import Field
+
+from roadsense.config import Settings
+from roadsense.features import EGO_SIZE, PEER_SIZE
+
+ACTION_PARAMETERS: Final = 3  # gate logit, raw alpha, raw beta; see roadsense.model.distribution
+_MAX_WIDTH: Final = 1024
+_MAX_LAYERS: Final = 8
+
+Sizes = tuple[tuple[int, int], ...]  # (inputs, outputs) of each linear layer
+
+
+class ModelSettings(Settings):
+    """Deep Sets: every peer through one encoder, pooled, beside the ego's features through a trunk."""
+
+    peer_width: int = Field(64, ge=1, le=_MAX_WIDTH, description="neurons of each layer of the peer encoder")
+    peer_layers: int = Field(2, ge=1, le=_MAX_LAYERS, description="layers of the peer encoder")
+    pool: Literal["max", "mean", "max+mean"] = Field("max", description="how the encoded peers become one vector")
+    trunk_width: int = Field(64, ge=1, le=_MAX_WIDTH, description="neurons of each layer of the trunk")
+    trunk_layers: int = Field(2, ge=1, le=_MAX_LAYERS, description="layers of the trunk")
+    shared_encoder: bool = Field(False, description="the critic uses the actor's peer encoder: cheaper, but its gradients reach it")
+    initial_brake_probability: float = Field(0.05, gt=0, lt=1, description="chance that the untrained policy brakes in a step")
+
+    @property
+    def pooled_size(self) -> int:
+        """The width of the pooled peers."""
+        return self.peer_width * len(self.pool.split("+"))
+
+    @property
+    def encoder_sizes(self) -> Sizes:
+        """The linear layers of the peer encoder."""
+        return _chain([PEER_SIZE, *[self.peer_width] * self.peer_layers])
+
+    def trunk_sizes(self, outputs: int) -> Sizes:
+        """The linear layers of a trunk with its head."""
+        return _chain([EGO_SIZE + self.pooled_size, *[self.trunk_width] * self.trunk_layers, outputs])
+
+    def acting_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The parameters that acting needs, by their name in `DeepSets`, in order; the critic is not among them."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for part, sizes in (("peer_encoder", self.encoder_sizes), ("actor", self.trunk_sizes(ACTION_PARAMETERS))):
+            for layer, (inputs, outputs) in enumerate(sizes):
+                shapes[f"{part}.{2 * layer}.weight"] = (outputs, inputs)  # every second module is an activation
+                shapes[f"{part}.{2 * layer}.bias"] = (outputs,)
+        return shapes
+
+
+def _chain(widths: list[int]) -> Sizes:
+    return tuple(itertools.pairwise(widths))

@@ -1,0 +1,123 @@
+"""What `traci` connections and the `libsumo` module share: the same calls, the same dictionaries."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from traci import constants as tc
+
+from roadsense.errors import RoadSenseError, SumoError
+from roadsense.state import SimulatorState
+from roadsense.sumo.backend import SpeedWrite
+from roadsense.sumo.snapshot import VEHICLE_VARIABLES, collisions, vehicle_states
+
+_NO_LANE_CHANGES: Final = 0
+
+
+class ApiBackend(ABC):
+    """A `Backend` over SUMO's Python API.
+
+    Args:
+        api: a `traci` connection or the `libsumo` module.
+        simulation_variables: what is asked of the simulation with every step, beside time, departures and arrivals.
+    """
+
+    def __init__(self, api: Any, simulation_variables: tuple[int, ...] = ()) -> None:
+        self._api = api
+        self._simulation_variables = (tc.VAR_TIME, tc.VAR_DEPARTED_VEHICLES_IDS, tc.VAR_ARRIVED_VEHICLES_IDS, *simulation_variables)
+        self._ego_id = ""
+        self._until_s = 0.0
+
+    def load(self, options: Sequence[str]) -> None:
+        """Replace the simulation by one with these options; subscriptions are lost."""
+        with self._talking("loading a scenario"):
+            self._api.load(list(options))
+
+    def step_length_s(self) -> float:
+        """The simulation's step length."""
+        with self._talking("asking for the step length"):
+            return float(self._api.simulation.getDeltaT())
+
+    def watch_simulation(self) -> None:
+        """Ask for time, departures, arrivals and collisions with every step."""
+        self._ego_id = ""
+        with self._talking("subscribing to the simulation"):
+            self._api.simulation.subscribe(self._simulation_variables)
+
+    def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
+        """Ask for the vehicles around the ego with every step; the state as it is now."""
+        with self._talking("subscribing to the vehicles around the ego"):
+            self._api.vehicle.subscribeContext(ego_id, tc.CMD_GET_VEHICLE_VARIABLE, radius_m, VEHICLE_VARIABLES)
+            self._ego_id = ego_id
+            return self._state()
+
+    def vehicle_ids(self) -> tuple[str, ...]:
+        """The vehicles on the road."""
+        with self._talking("asking for the vehicles"):
+            return tuple(self._api.vehicle.getIDList())
+
+    def begin_step(self, writes: Sequence[SpeedWrite], until_s: float = 0.0) -> None:
+        """First half: command the vehicles; these clients ask for the step itself in the second half."""
+        self._until_s = until_s
+        for write in writes:
+            with self._talking(f"commanding vehicle {write.vehicle_id!r}"):
+                if write.mode is not None:
+                    self._api.vehicle.setSpeedMode(write.vehicle_id, write.mode)
+                self._api.vehicle.setSpeed(write.vehicle_id, write.speed_mps)
+
+    def finish_step(self) -> SimulatorState:
+        """Second half: step, and read what came back with it."""
+        with self._talking("stepping"):
+            self._api.simulationStep(self._until_s)
+            return self._state()
+
+    def route_edges(self, vehicle_id: str) -> tuple[str, ...]:
+        """The edges of a vehicle's route."""
+        with self._talking(f"asking for the route of vehicle {vehicle_id!r}"):
+            return tuple(self._api.vehicle.getRoute(vehicle_id))
+
+    def keep_lane(self, vehicle_id: str) -> None:
+        """Forbid a vehicle to change lanes on its own account."""
+        with self._talking(f"setting the lane change mode of vehicle {vehicle_id!r}"):
+            self._api.vehicle.setLaneChangeMode(vehicle_id, _NO_LANE_CHANGES)
+
+    def limit_emergency_decel(self, vehicle_id: str, limit_mps2: float) -> None:
+        """Lower a vehicle's emergency deceleration to `limit_mps2` when it is higher."""
+        with self._talking(f"limiting the braking of vehicle {vehicle_id!r}"):
+            if self._api.vehicle.getEmergencyDecel(vehicle_id) > limit_mps2:
+                self._api.vehicle.setEmergencyDecel(vehicle_id, limit_mps2)
+
+    @abstractmethod
+    def _collision_records(self, results: dict[int, Any]) -> Sequence[Any]:
+        """SUMO's collision records after a step, whose subscription results are given."""
+
+    @abstractmethod
+    def _failure(self, doing: str, error: Exception, elapsed_s: float) -> SumoError:
+        """What to raise when a call failed after `elapsed_s`."""
+
+    @contextlib.contextmanager
+    def _talking(self, doing: str) -> Iterator[None]:
+        began_s = time.monotonic()
+        try:
+            yield
+        except RoadSenseError:
+            raise
+        except Exception as error:
+            # A broken stream surfaces as anything from OSError to struct.error, whatever byte it broke at.
+            raise self._failure(doing, error, time.monotonic() - began_s) from error
+
+    def _state(self) -> SimulatorState:
+        results = self._api.simulation.getSubscriptionResults()
+        around = self._api.vehicle.getContextSubscriptionResults(self._ego_id) if self._ego_id else {}
+        records = self._collision_records(results)
+        return SimulatorState(
+            time_s=results[tc.VAR_TIME],
+            vehicles=vehicle_states(around),
+            collisions=collisions(records) if records else (),
+            departed_ids=tuple(results[tc.VAR_DEPARTED_VEHICLES_IDS]),
+            arrived_ids=tuple(results[tc.VAR_ARRIVED_VEHICLES_IDS]),
+        )

@@ -1,0 +1,76 @@
+"""From subscription results to states: SUMO's degrees become radians here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from traci import constants as tc
+
+from roadsense.state import Collision, VehicleStates
+
+VEHICLE_VARIABLES: Final = (
+    tc.VAR_POSITION,
+    tc.VAR_SPEED,
+    tc.VAR_ANGLE,
+    tc.VAR_ACCELERATION,
+    tc.VAR_LANE_ID,
+    tc.VAR_LANEPOSITION,
+    tc.VAR_LENGTH,
+)
+
+
+def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
+    """N vehicles from a context subscription over `VEHICLE_VARIABLES`; vehicles that are not on a lane are left out."""
+    # A vehicle that is being teleported has no lane, and a position that means nothing.
+    rows = {vehicle_id: row for vehicle_id, row in results.items() if row[tc.VAR_LANE_ID]}
+    columns = np.array(
+        [
+            (
+                *row[tc.VAR_POSITION],
+                row[tc.VAR_SPEED],
+                row[tc.VAR_ACCELERATION],
+                row[tc.VAR_ANGLE],
+                row[tc.VAR_LANEPOSITION],
+                row[tc.VAR_LENGTH],
+            )
+            for row in rows.values()
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 7)
+    x_m, y_m, speed_mps, accel_mps2, angle_deg, lane_position_m, length_m = np.ascontiguousarray(columns.T)
+    ids = tuple(rows)
+    return VehicleStates(
+        ids=ids,
+        lane_ids=tuple(row[tc.VAR_LANE_ID] for row in rows.values()),
+        x_m=x_m,
+        y_m=y_m,
+        speed_mps=speed_mps,
+        accel_mps2=accel_mps2,
+        heading_rad=heading_from_sumo(angle_deg),
+        lane_position_m=lane_position_m,
+        length_m=length_m,
+        index={vehicle_id: row for row, vehicle_id in enumerate(ids)},
+    )
+
+
+def heading_from_sumo(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """SUMO's angle (degrees clockwise from north, [0, 360]) as a heading (radians counter-clockwise from east, (-pi, pi])."""
+    heading_deg = 90.0 - angle_deg
+    return np.deg2rad(np.where(heading_deg <= -180.0, heading_deg + 360.0, heading_deg))
+
+
+def collisions(records: Iterable[Any]) -> tuple[Collision, ...]:
+    """SUMO's collision records, which look alike in `traci` and `libsumo`."""
+    return tuple(
+        Collision(
+            collider_id=record.collider,
+            victim_id=record.victim,
+            kind=record.type,
+            collider_speed_mps=record.colliderSpeed,
+            victim_speed_mps=record.victimSpeed,
+        )
+        for record in records
+    )

@@ -1,0 +1,91 @@
+"""From our settings to RLlib's PPO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ray.rllib.algorithms.ppo import PPO, PPOConfig
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
+
+from roadsense.peer_set import action_space, observation_space
+from roadsense.training.connectors import lean_connectors
+from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
+from roadsense.training.generations import Generations
+from roadsense.training.rl_module import rl_module_spec
+from roadsense.training.settings import TrainSettings, fragment_steps
+
+# A slow fragment is waited for: RLlib's default of 60 s would silently throw it away, and with it the determinism of the run.
+_SAMPLE_TIMEOUT_S = 1800.0
+
+
+def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runners: int, generations: Generations) -> PPOConfig:
+    """RLlib's configuration of a run. `num_env_runners` is 0 when everything runs in this process."""
+    fragment = fragment_steps(settings, num_env_runners)
+    batch = fragment * settings.num_envs_per_env_runner * max(1, num_env_runners)
+    config = PPOConfig()
+    config.environment(
+        env="RoadSense-Convoy-v0",
+        observation_space=observation_space(),
+        action_space=action_space(),
+        env_config=rollout.model_dump(mode="json"),
+        normalize_actions=False,
+        clip_actions=False,
+    )
+    config.env_runners(
+        env_runner_cls=ConvoyEnvRunner,
+        num_env_runners=num_env_runners,
+        num_envs_per_env_runner=settings.num_envs_per_env_runner,
+        num_cpus_per_env_runner=1,
+        rollout_fragment_length=fragment,
+        sample_timeout_s=_SAMPLE_TIMEOUT_S,
+        **lean_connectors(),
+    )
+    config.learners(num_learners=0)
+    config.training(
+        lr=settings.learning_rate,
+        gamma=settings.gamma,
+        lambda_=settings.gae_lambda,
+        clip_param=settings.clip_param,
+        vf_clip_param=float("inf"),  # values are of order 1; clipping them only slows the value function down
+        vf_loss_coeff=settings.vf_loss_coeff,
+        entropy_coeff=settings.ent_coef,
+        use_kl_loss=False,  # its adaptive coefficient is not part of RLlib's checkpoints
+        grad_clip=settings.grad_clip,
+        grad_clip_by="global_norm",
+        train_batch_size=batch,
+        minibatch_size=min(settings.minibatch_size, batch),
+        num_epochs=settings.num_epochs,
+    )
+    config.rl_module(rl_module_spec=rl_module_spec(settings.model))
+    config.fault_tolerance(
+        restart_failed_env_runners=True,
+        delay_between_env_runner_restarts_s=1.0,
+        num_consecutive_env_runner_failures_tolerance=10,
+    )
+    config.callbacks(on_env_runners_recreated=_new_generation(generations))
+    config.debugging(seed=settings.seed, log_level="ERROR")
+    config.reporting(metrics_num_episodes_for_smoothing=100)
+    return config
+
+
+def build(config: PPOConfig) -> PPO:
+    """The algorithm, without the empty folder that RLlib makes for itself in the home directory."""
+    algorithm: PPO = config.build_algo()
+    with suppress(OSError):
+        Path(algorithm.logdir).rmdir()
+    return algorithm
+
+
+def _new_generation(generations: Generations) -> Callable[..., None]:
+    """The callback that gives restarted workers a generation of their own before they sample again."""
+
+    def hand_out(*, env_runner_group: EnvRunnerGroup, env_runner_indices: list[int], **_: Any) -> None:
+        generation = generations.next()
+        env_runner_group.foreach_env_runner(
+            "set_generation", kwargs={"generation": generation}, local_env_runner=False, remote_worker_ids=env_runner_indices
+        )
+
+    return hand_out

@@ -1,0 +1,100 @@
+"""Joining a running Ray cluster, or starting a local one that ends with the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from roadsense.errors import DependencyError
+from roadsense.training.dataset_transport import ray_job_environment
+
+# What a local cluster keeps shared batches in; the samples of an iteration are far below it.
+_OBJECT_STORE_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where the workers run."""
+
+    joined: bool  # a cluster that was running already
+    cpus: int
+
+
+@contextmanager
+def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashboard: bool) -> Iterator[Cluster]:
+    """Join the cluster that `RAY_ADDRESS` or a running head on this machine names, else start a local one.
+
+    Raises:
+        DependencyError: the cluster runs another version of Ray.
+    """
+    # Ray's own warnings about its defaults would drown the progress lines; what goes wrong still comes as an exception.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # There is nobody to report usage to, and a driver on a closed network would wait for it.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = running_cluster()
+    if address is not None:
+        _join(address, dataset_dir)
+    else:
+        cores = len(os.sched_getaffinity(0))
+        _init(
+            address="local",
+            num_cpus=max(cores, num_env_runners or 1),
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+    try:
+        yield Cluster(joined=address is not None, cpus=int(ray.cluster_resources().get("CPU", 1)))
+    finally:
+        ray.shutdown()
+
+
+def running_cluster() -> str | None:
+    """Address of the cluster to join: what `RAY_ADDRESS` says ("local" for none), else the head that `ray start` left on this machine.
+
+    Only a cluster started by `ray start` (as `ray up` does) counts: another training's local cluster ends with that training. A head that
+    died without cleaning up has left its address behind, so that address has to answer, too.
+    """
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named:
+        return None if named == "local" else named
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"  # noqa: S108 - Ray's own place for it
+    try:
+        if note.stat().st_uid != os.getuid():
+            return None
+        address = note.read_text(encoding="utf-8").strip()
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except (OSError, ValueError):
+        return None
+    return address
+
+
+def _join(address: str, dataset_dir: Path | None) -> None:
+    try:
+        _init(address=address, runtime_env=ray_job_environment(dataset_dir))
+    except ConnectionError as problem:
+        raise DependencyError(f"no Ray cluster answers at {address} ({problem}); start it, or set RAY_ADDRESS=local") from None
+    except RuntimeError as problem:
+        if "ersion mismatch" in str(problem):
+            first_line = str(problem).strip().splitlines()[0]
+            raise DependencyError(f"the running Ray cluster does not fit this installation ({first_line}); use one image for all") from None
+        raise
+
+
+def _init(**options: Any) -> None:
+    # Ray raises the soft limit of open files for its own processes only if it may; thousands of sockets need it.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < min(hard, 65536):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **options)

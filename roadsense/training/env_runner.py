@@ -1,0 +1,106 @@
+"""The rollout worker: K environments, each with a SUMO process of its own, on the worker's shard of the scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import ray
+import torch
+from gymnasium.wrappers.vector import DictInfoToList
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+from ray.rllib.utils.annotations import override
+
+from roadsense.config import Settings, SumoSettings
+from roadsense.env.convoy_env import ConvoyEnv
+from roadsense.env.episodes import Assignment
+from roadsense.env.record import EpisodeRecord
+from roadsense.env.settings import TaskSettings
+from roadsense.errors import RunDirectoryError
+from roadsense.training.dataset_transport import open_training_dataset
+from roadsense.training.environment import TrainingEnv
+
+
+class RolloutSettings(Settings):
+    """What an env runner needs to know, beside what RLlib tells it: the content of `config.env_config`."""
+
+    dataset_dir: Path | None
+    sumo_cfg: Path | None
+    dataset_hash: str
+    ego_id: str
+    emulator_params: Path | None
+    sumo: SumoSettings
+    task: TaskSettings
+    run_seed: int
+    generation: int
+    num_workers: int
+
+
+class ConvoyEnvRunner(SingleAgentEnvRunner):
+    """RLlib's env runner with our environments, identities and episode records."""
+
+    _generation: int | None = None
+
+    @override(SingleAgentEnvRunner)
+    def make_env(self) -> None:
+        """Build K environments; none of them starts SUMO yet. RLlib's constructor calls this."""
+        # One core per worker: torch's default of one thread per core makes workers fight each other.
+        torch.set_num_threads(1)
+        if self.env is not None:
+            self.env.close()
+        rollout = RolloutSettings.parse(self.config.env_config, "env_config")
+        self._rollout = rollout
+        # An actor that Ray restarted was built with the old generation: it must not draw its episodes a second time.
+        restarted = self.worker_index > 0 and ray.get_runtime_context().was_current_actor_reconstructed
+        self._generation = None if restarted else rollout.generation
+        dataset = open_training_dataset(rollout.dataset_dir, rollout.sumo_cfg, rollout.ego_id, rollout.dataset_hash)
+        self._training_envs = [
+            TrainingEnv(
+                ConvoyEnv(
+                    dataset=dataset,
+                    emulator_params_path=rollout.emulator_params,
+                    ego_id=rollout.ego_id,
+                    sumo=rollout.sumo,
+                    task=rollout.task,
+                    assignment=self._assignment(sub_environment),
+                )
+            )
+            for sub_environment in range(self.config.num_envs_per_env_runner)
+        ]
+        factories = [lambda env=env: env for env in self._training_envs]
+        self.env = DictInfoToList(gymnasium.vector.SyncVectorEnv(factories))
+        self.num_envs = len(factories)
+        self._needs_initial_reset = True
+
+    def set_generation(self, generation: int) -> None:
+        """Take the generation that the driver hands out after this worker was restarted."""
+        self._generation = generation
+        for sub_environment, env in enumerate(self._training_envs):
+            env.assign(self._assignment(sub_environment))
+        self._needs_initial_reset = True
+
+    def pop_records(self) -> list[EpisodeRecord]:
+        """Episodes finished since the last call, in the order of the sub-environments."""
+        return [record for env in self._training_envs for record in env.pop_records()]
+
+    @override(EnvRunner)
+    def sample(self, **kwargs: Any) -> Any:
+        """RLlib's sample, refused while a restarted worker has no generation yet.
+
+        Raises:
+            RunDirectoryError: the driver has not handed out a generation; going on would repeat episodes.
+        """
+        if self._generation is None:
+            raise RunDirectoryError(f"worker {self.worker_index} was restarted and has no generation yet; report this as a bug in RoadSense")
+        return super().sample(**kwargs)
+
+    def _assignment(self, sub_environment: int) -> Assignment:
+        return Assignment(
+            run_seed=self._rollout.run_seed,
+            generation=self._generation or 0,
+            worker=max(0, self.worker_index - 1),
+            num_workers=self._rollout.num_workers,
+            sub_environment=sub_environment,
+        )

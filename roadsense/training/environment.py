@@ -1,0 +1,76 @@
+"""The environment as training needs it: a failing simulator costs one episode, and every finished episode is remembered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.env.convoy_env import ConvoyEnv
+from roadsense.env.episodes import Assignment
+from roadsense.env.observation import Observation
+from roadsense.env.outcome import Outcome
+from roadsense.env.record import EpisodeRecord
+from roadsense.errors import SumoError
+
+# Beyond this many failures in a row the cause is not a passing one, and going on would only hide it.
+_MAX_CONSECUTIVE_FAULTS = 5
+
+
+class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observation, NDArray[np.float32]]):
+    """Ends an episode as truncated when SUMO fails in it, and moves on to the next one when SUMO cannot start it.
+
+    Raises:
+        SumoError: five failures in a row.
+    """
+
+    def __init__(self, env: ConvoyEnv) -> None:
+        super().__init__(env)
+        self._convoy = env
+        self._records: list[EpisodeRecord] = []
+        self._consecutive_faults = 0
+        self._last_observation: Observation | None = None
+
+    def assign(self, assignment: Assignment) -> None:
+        """Take a place in the run; see `ConvoyEnv.assign`."""
+        self._convoy.assign(assignment)
+
+    def pop_records(self) -> list[EpisodeRecord]:
+        """The episodes finished since the last call."""
+        records, self._records = self._records, []
+        return records
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Start the next episode that SUMO can drive. RLlib's seed is ignored: streams follow from the assigned identity."""
+        while True:
+            try:
+                self._last_observation, _ = self._convoy.reset(options=options)
+            except SumoError as error:
+                self._count_fault(error)
+            else:
+                return self._last_observation, {}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Step; infos stay empty because the vector environment would copy them in every step."""
+        episode = self._convoy.episode
+        try:
+            observation, reward, terminated, truncated, info = self._convoy.step(action)
+        except SumoError as error:
+            self._count_fault(error)
+            if episode is not None:
+                self._records.append(episode.record(Outcome.FAULT))
+            if self._last_observation is None:
+                raise
+            return self._last_observation, 0.0, False, True, {}
+        self._last_observation = observation
+        if "record" in info:
+            self._records.append(info["record"])
+            self._consecutive_faults = 0
+        return observation, reward, terminated, truncated, {}
+
+    def _count_fault(self, error: SumoError) -> None:
+        self._consecutive_faults += 1
+        if self._consecutive_faults >= _MAX_CONSECUTIVE_FAULTS:
+            raise error

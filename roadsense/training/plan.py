@@ -1,0 +1,95 @@
+"""What a run will do, checked completely before anything starts or is written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from roadsense.artifacts.layout import RunLayout
+from roadsense.env.convoy_env import open_dataset
+from roadsense.errors import RunDirectoryError, UsageError
+from roadsense.radio.parameters import load_parameters
+from roadsense.scenario.dataset import Dataset
+from roadsense.scenario.locate import default_scenario
+from roadsense.training.checkpoint import Checkpoint, latest
+from roadsense.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """A checked run. Paths are absolute."""
+
+    settings: TrainSettings
+    run_id: str
+    layout: RunLayout
+    dataset: Dataset
+    dataset_dir: Path | None
+    sumo_cfg: Path | None
+    emulator_params: Path | None
+    emulator_params_hash: str
+    checkpoint: Checkpoint | None
+
+    @property
+    def local(self) -> bool:
+        """Whether everything runs in this process."""
+        return self.settings.local or self.settings.gui or self.settings.num_env_runners == 0
+
+
+def plan_training(settings: TrainSettings) -> TrainingPlan:
+    """Open every input of a run and check its output directory; writes nothing.
+
+    Raises:
+        RoadSenseError: an input is missing or refused, or the output directory holds something else.
+    """
+    sumo_cfg = settings.sumo_cfg
+    if settings.dataset_dir is None and sumo_cfg is None:
+        sumo_cfg = default_scenario()
+    dataset_dir = settings.dataset_dir.resolve() if settings.dataset_dir is not None else None
+    sumo_cfg = sumo_cfg.resolve() if sumo_cfg is not None else None
+    dataset = open_dataset(dataset_dir, sumo_cfg, settings.ego_id)
+    if not dataset.train:
+        raise UsageError(f"{dataset_dir}: the dataset has no training scenarios; generate one with --train_count of at least 1")
+    _, emulator_params_hash = load_parameters(settings.emulator_params)
+    run_id, root = _run_directory(settings)
+    checkpoint = None
+    if settings.resume is not None:
+        checkpoint = latest(RunLayout(root))
+        if checkpoint.state.dataset_hash != dataset.hash:
+            raise RunDirectoryError(
+                f"{root}: was trained on dataset {checkpoint.state.dataset_hash[:12]}, this one is {dataset.hash[:12]}; "
+                "give the run's own dataset to --resume"
+            )
+    return TrainingPlan(
+        settings=settings,
+        run_id=run_id,
+        layout=RunLayout(root),
+        dataset=dataset,
+        dataset_dir=dataset_dir,
+        sumo_cfg=sumo_cfg,
+        emulator_params=settings.emulator_params.resolve() if settings.emulator_params is not None else None,
+        emulator_params_hash=emulator_params_hash,
+        checkpoint=checkpoint,
+    )
+
+
+def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
+    if settings.resume is not None:
+        root = settings.resume.resolve()
+        if not root.is_dir():
+            raise RunDirectoryError(f"{root}: no such run directory; give the directory that holds config.json to --resume")
+        return settings.run_id or root.name, root
+    run_id = settings.run_id or datetime.now().strftime("run_%Y%m%d_%H%M%S")  # noqa: DTZ005 - a name for people: local time
+    root = (settings.output_dir or Path("runs") / run_id).resolve()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise RunDirectoryError(f"{root}: exists and is not empty; give another --output_dir, or --resume {root} to go on with it")
+    if shutil.disk_usage(_existing(root)).free < 100 * 1024**2:
+        raise RunDirectoryError(f"{root}: less than 100 MB are free there; free some space or give another --output_dir")
+    return run_id, root
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

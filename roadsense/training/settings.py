@@ -1,0 +1,62 @@
+"""Every knob of a training run: the same names on the command line, in config.json and in Tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from roadsense.config import DEFAULT_EGO_ID, Settings, SumoSettings
+from roadsense.env.settings import TaskSettings
+from roadsense.model.settings import ModelSettings
+
+
+class TrainSettings(Settings):
+    """A training run. Steps are environment steps, summed over all environments."""
+
+    dataset_dir: Path | None = Field(None, description="generated dataset to train on")
+    sumo_cfg: Path | None = Field(None, description="a single .sumocfg instead of a dataset")
+    ego_id: str = Field(DEFAULT_EGO_ID, description="id of the ego in --sumo_cfg")
+    eval_dir: Path | None = Field(None, description="dataset whose evaluation list is used (default: the training dataset's own)")
+    eval_episodes: int | None = Field(None, ge=1, description="first k episodes of the fixed list (default: all)")
+    skip_eval: bool = Field(False, description="do not evaluate after training")
+    emulator_params: Path | None = Field(None, description="radio parameter file (default: the packaged convoy profile)")
+    seed: int = Field(42, ge=0, lt=2**31, description="seed of the run")
+    total_timesteps: int = Field(100_000, ge=1, description="steps to train, rounded up to whole iterations")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size")
+    n_steps: int = Field(2048, ge=1, description="steps per env runner and iteration, split over its environments")
+    ent_coef: float = Field(0.01, ge=0, description="weight of the entropy bonus")
+    gamma: float = Field(0.99, ge=0, le=1, description="discount per step of 0.1 s")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="GAE's lambda")
+    clip_param: float = Field(0.2, gt=0, description="PPO's clipping range")
+    vf_loss_coeff: float = Field(0.5, ge=0, description="weight of the value loss")
+    grad_clip: float = Field(0.5, gt=0, description="largest global gradient norm")
+    num_epochs: int = Field(6, ge=1, description="passes over each batch")
+    minibatch_size: int = Field(512, ge=1, description="steps per gradient step")
+    num_env_runners: int | None = Field(None, ge=0, description="parallel workers (default: one per core)")
+    num_envs_per_env_runner: int = Field(4, ge=1, description="environments, each with its own SUMO, per worker")
+    checkpoint_every: int = Field(10_000, ge=1, description="steps between checkpoints")
+    keep_checkpoints: int = Field(10, ge=1, description="newest checkpoints that are kept")
+    output_dir: Path | None = Field(None, description="the run directory itself (default: runs/<run_id>)")
+    run_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", description="name of the run (default: run_<date>_<time>)")
+    resume: Path | None = Field(None, description="run directory to go on with")
+    gui: bool = Field(False, description="open sumo-gui; implies --local")
+    local: bool = Field(False, description="everything in this process, for a debugger")
+    dashboard: bool = Field(False, description="serve Ray's dashboard on this machine's loopback")
+    sumo: SumoSettings = SumoSettings()
+    task: TaskSettings = TaskSettings()
+    model: ModelSettings = ModelSettings()
+
+    @model_validator(mode="after")
+    def _check_exclusive(self) -> Self:
+        if self.dataset_dir is not None and self.sumo_cfg is not None:
+            raise ValueError("--dataset_dir and --sumo_cfg exclude each other; give one of them, or none for the default base scenario")
+        return self
+
+
+def fragment_steps(settings: TrainSettings, num_env_runners: int) -> int:
+    """Steps that one environment contributes to an iteration: `n_steps` split over its environments, less for a very short run."""
+    runners = max(1, num_env_runners)
+    per_runner = min(settings.n_steps, -(-settings.total_timesteps // runners))
+    return max(1, -(-per_runner // settings.num_envs_per_env_runner))

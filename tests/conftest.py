@@ -1,0 +1,46 @@
+"""What all tests share: no skips in CI, a quiet Ray, and a generated dataset."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def pytest_collection_modifyitems(config, items):
+    """`slow` tests run only when they are asked for by mark."""
+    if "slow" in (config.option.markexpr or ""):
+        return
+    kept, dropped = [], []
+    for item in items:
+        (dropped if "slow" in item.keywords else kept).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In .ci/run a skip is an error: everything that a test needs has been installed there."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("ROADSENSE_NO_SKIP") == "1" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but ROADSENSE_NO_SKIP=1: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the source tree."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def dataset_dir(tmp_path_factory) -> Path:
+    """A small dataset of our own base scenarios: 12 train, 6 eval."""
+    from roadsense.scenario.generate import GenerateSettings, generate
+
+    directory = tmp_path_factory.mktemp("data") / "dataset"
+    generate(GenerateSettings(output_dir=directory, seed=7, train_count=12, eval_count=6))
+    return directory

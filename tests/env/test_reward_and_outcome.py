@@ -1,0 +1,127 @@
+"""Reward terms and outcomes on hand-made situations."""
+
+import math
+
+import numpy as np
+import pytest
+
+from roadsense.env.outcome import Outcome, judge
+from roadsense.env.reward import TERM_NAMES, reward_terms, weighted_sum
+from roadsense.env.settings import RewardWeights
+from roadsense.env.situation import Situation
+from roadsense.env.statistics import EpisodeStatistics
+from roadsense.env.script import Hazard
+from roadsense.state import Collision, SimulatorState, VehicleStates
+
+EMPTY = VehicleStates(
+    ids=(), lane_ids=(), index={}, **{name: np.zeros(0) for name in ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")}
+)
+
+
+def situation(**changes) -> Situation:
+    values = {"speed_mps": 20.0, "accel_mps2": 0.0, "lateral_accel_mps2": 0.0, "leader_id": "V002", "gap_m": 40.0, "leader_speed_mps": 20.0}
+    return Situation(**(values | changes))
+
+
+def state(*collisions: Collision, arrived: tuple[str, ...] = ()) -> SimulatorState:
+    return SimulatorState(time_s=1.0, vehicles=EMPTY, collisions=collisions, arrived_ids=arrived)
+
+
+def collision(collider: str, victim: str) -> Collision:
+    return Collision(collider_id=collider, victim_id=victim, kind="collision", collider_speed_mps=20.0, victim_speed_mps=0.0)
+
+
+def terms(now: Situation | None, **changes):
+    values = {"before": situation(), "agent_brakes": False, "initial_speed_mps": 20.0, "outcome": None}
+    return reward_terms(now, **(values | changes))
+
+
+def test_the_sum_is_the_weighted_terms():
+    values = dict.fromkeys(TERM_NAMES, 1.0)
+    weights = RewardWeights(progress=1, collision=2, unsafe=3, braking=4, jerk=5)
+    assert weighted_sum(values, weights) == 15.0
+
+
+def test_parking_earns_nothing():
+    assert weighted_sum(terms(situation(speed_mps=0.0, leader_speed_mps=0.0), agent_brakes=True), RewardWeights()) == 0.0
+
+
+def test_driving_earns_progress_and_nothing_above_the_initial_speed():
+    assert terms(situation())["progress"] == pytest.approx(0.1)
+    assert terms(situation(speed_mps=40.0))["progress"] == pytest.approx(0.1)
+    assert terms(situation(speed_mps=10.0))["progress"] == pytest.approx(0.05)
+
+
+def test_a_harder_impact_costs_more_without_a_cliff():
+    costs = [terms(situation(leader_speed_mps=v), outcome=Outcome.COLLISION)["collision"] for v in (20.0, 15.0, 10.0, 0.0)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] == -0.5
+    assert np.abs(np.diff(costs)).max() < 1.0
+
+
+def test_closing_in_is_unsafe_long_before_contact():
+    values = [terms(situation(leader_speed_mps=5.0, gap_m=gap_m))["unsafe"] for gap_m in (80.0, 50.0, 30.0, 20.0, 5.0)]
+    assert values[0] == 0.0
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == pytest.approx(-0.1)
+
+
+def test_only_the_agents_own_braking_is_charged():
+    braked = situation(accel_mps2=-8.0)
+    assert terms(braked)["braking"] == 0.0
+    assert terms(braked, agent_brakes=True)["braking"] == pytest.approx(-0.1)
+
+
+def test_required_deceleration_and_time_to_collision():
+    closing = situation(leader_speed_mps=10.0, gap_m=25.0)
+    assert closing.required_decel_mps2 == pytest.approx(10.0**2 / (2 * 25.0))
+    assert closing.time_to_collision_s == pytest.approx(2.5)
+    assert situation(leader_id=None, gap_m=math.inf).time_to_collision_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("after", "now", "expected"),
+    [
+        (state(), situation(gap_m=-0.1), Outcome.COLLISION),
+        (state(collision("V001", "V002")), situation(gap_m=0.2), Outcome.COLLISION),
+        (state(collision("V009", "V001")), situation(), Outcome.EGO_REAR_ENDED),
+        (state(collision("V008", "V009")), situation(), None),
+        (state(arrived=("V001",)), None, Outcome.ROUTE_ENDED),
+        (state(), None, Outcome.LEFT_ROAD),
+        (state(), situation(lateral_accel_mps2=8.1), Outcome.LEFT_ROAD),
+        (state(), situation(), None),
+    ],
+)
+def test_outcomes(after, now, expected):
+    assert judge(after, now, "V001", max_lateral_accel_mps2=8.0, horizon_reached=False) == expected
+
+
+def test_the_horizon_ends_an_episode_safely():
+    assert judge(state(), situation(), "V001", max_lateral_accel_mps2=8.0, horizon_reached=True) is Outcome.SAFE
+
+
+def count_steps(hazard: Hazard | None, actions: dict[float, float]) -> EpisodeStatistics:
+    statistics = EpisodeStatistics(hazard)
+    for time_s, action in actions.items():
+        if hazard and time_s >= hazard.onset_s:
+            statistics.hazard_fires()
+        statistics.count(action, time_s, terms(situation()), 0.0, situation(), None)
+    return statistics
+
+
+def test_false_braking_counts_only_outside_the_hazard_window():
+    hazard = Hazard(rank=1, vehicle_id="V002", onset_s=2.0, decel_mps2=8.0, end_speed_fraction=0.0, resolves_s=4.0)
+    record = count_steps(hazard, {1.0: 1.0, 2.0: 1.0, 4.5: 1.0, 5.5: 1.0, 6.0: 0.0}).record(
+        Outcome.SAFE, identity="train:1/0/0/0/0", scenario_id="s", base="b", peer_count=1, distracted=True
+    )
+    assert (record.steps_outside_hazard, record.false_braking_steps) == (3, 2)
+    assert record.reaction_s == pytest.approx(0.0)
+    assert record.hazard_fired
+
+
+def test_braking_at_or_below_the_release_threshold_is_no_braking():
+    record = count_steps(None, {0.0: 0.05, 0.1: 0.051}).record(
+        Outcome.SAFE, identity="train:1/0/0/0/0", scenario_id="s", base="b", peer_count=0, distracted=False
+    )
+    assert (record.steps_outside_hazard, record.false_braking_steps) == (2, 1)
+    assert not record.hazard_fired

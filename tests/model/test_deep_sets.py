@@ -1,0 +1,193 @@
+"""The network sees sets: no order, no padding, no neighbours in the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from roadsense.errors import ConfigError, PolicyError
+from roadsense.features import EGO_SIZE, PEER_SIZE
+from roadsense.model.deep_sets import DeepSets
+from roadsense.model.distribution import GatedBeta
+from roadsense.model.packing import pack
+from roadsense.model.settings import ModelSettings
+from roadsense.model.weights import weights_sha256
+from roadsense.peer_set import PeerSet, cell_array
+
+POOLS = ["max", "mean", "max+mean"]
+COUNTS = st.lists(st.one_of(st.integers(0, 4), st.just(50)), min_size=1, max_size=8)
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def make_model(pool: str = "max", *, shared_encoder: bool = False) -> DeepSets:
+    """A network whose outputs are of order 1, so that tolerances mean something."""
+    torch.manual_seed(0)
+    model = DeepSets(ModelSettings(pool=pool, shared_encoder=shared_encoder))
+    with torch.no_grad():
+        model.actor[-1].weight.mul_(100.0)
+    return model
+
+
+def make_batch(counts: list[int], seed: int) -> tuple[Tensor, list[PeerSet]]:
+    rng = np.random.default_rng(seed)
+    ego = torch.from_numpy(rng.normal(size=(len(counts), EGO_SIZE)).astype(np.float32))
+    return ego, [PeerSet(rng.normal(size=(count, PEER_SIZE))) for count in counts]
+
+
+def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple[Tensor, Tensor]:
+    """The same function with padded peers and a mask, written independently of the packed path."""
+    size = max(peers.count for peers in sets) + 2
+    padded = torch.zeros(len(sets), size, PEER_SIZE)
+    mask = torch.zeros(len(sets), size, 1)
+    for row, peers in enumerate(sets):
+        padded[row, : peers.count] = torch.tensor(peers.values)
+        mask[row, : peers.count] = 1.0
+
+    def pooled(encoder: torch.nn.Module) -> Tensor:
+        hidden = encoder(padded) * mask
+        parts = {"max": hidden.amax(1), "mean": hidden.sum(1) / mask.sum(1).clamp(min=1.0)}
+        return torch.cat([parts[kind] for kind in model.settings.pool.split("+")], 1)
+
+    actor = model.actor(torch.cat([ego, pooled(model.peer_encoder)], 1))
+    critic = model.critic(torch.cat([ego, pooled(model.critic_encoder or model.peer_encoder)], 1))
+    return actor, critic[:, 0]
+
+
+@given(counts=COUNTS, seed=SEEDS)
+@settings(deadline=None)
+def test_packing_lays_the_sets_end_to_end(counts: list[int], seed: int) -> None:
+    _, sets = make_batch(counts, seed)
+    for cells in (sets, cell_array(sets)):
+        values, packed_counts = pack(cells)
+        assert values.dtype == torch.float32
+        assert packed_counts.tolist() == counts
+        parts = torch.split(values, counts)
+        assert all(np.array_equal(part.numpy(), peers.values) for part, peers in zip(parts, sets, strict=True))
+
+
+def test_packing_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ConfigError):
+        pack([])
+    with pytest.raises(ConfigError):
+        pack([PeerSet.empty(3), PeerSet.empty(4)])
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@given(counts=COUNTS, seed=SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_order_of_peers_means_nothing(pool: str, counts: list[int], seed: int) -> None:
+    model = make_model(pool)
+    ego, sets = make_batch(counts, seed)
+    rng = np.random.default_rng(seed)
+    shuffled = [PeerSet(rng.permutation(peers.values)) for peers in sets]
+    with torch.no_grad():
+        for output, expected in zip(model(ego, *pack(shuffled)), model(ego, *pack(sets)), strict=True):
+            torch.testing.assert_close(output, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@given(counts=COUNTS, seed=SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_rows_do_not_see_each_other(pool: str, counts: list[int], seed: int) -> None:
+    model = make_model(pool)
+    ego, sets = make_batch(counts, seed)
+    with torch.no_grad():
+        together = model(ego, *pack(sets))
+        for row, peers in enumerate(sets):
+            alone = model(ego[row : row + 1], *pack([peers]))
+            for output, expected in zip(together, alone, strict=True):
+                torch.testing.assert_close(output[row : row + 1], expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("shared_encoder", [False, True])
+@pytest.mark.parametrize("pool", POOLS)
+@given(counts=COUNTS, seed=SEEDS)
+@settings(max_examples=15, deadline=None)
+def test_outputs_and_gradients_equal_padding_with_a_mask(pool: str, shared_encoder: bool, counts: list[int], seed: int) -> None:
+    model = make_model(pool, shared_encoder=shared_encoder)
+    ego, sets = make_batch(counts, seed)
+
+    def gradients(outputs: tuple[Tensor, Tensor]) -> list[Tensor]:
+        loss = outputs[0].square().sum() + outputs[1].square().sum()
+        return list(torch.autograd.grad(loss, list(model.parameters())))
+
+    packed, padded = model(ego, *pack(sets)), padded_reference(model, ego, sets)
+    for output, expected in zip(packed, padded, strict=True):
+        torch.testing.assert_close(output, expected, rtol=1e-5, atol=2e-6)
+    for gradient, expected in zip(gradients(packed), gradients(padded), strict=True):
+        scale = expected.abs().max().clamp(min=1e-3)
+        assert ((gradient - expected).abs().max() / scale) < 2e-5
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_an_empty_set_pools_to_zero(pool: str) -> None:
+    model = make_model(pool)
+    ego, _ = make_batch([0, 0], 1)
+    empty = [PeerSet.empty(), PeerSet.empty()]
+    pooled = torch.zeros(2, model.settings.pooled_size)
+    parameters, values = model(ego, *pack(empty))
+    torch.testing.assert_close(parameters, model.actor(torch.cat([ego, pooled], 1)), rtol=0, atol=0)
+    assert torch.isfinite(values).all()
+    (parameters.sum() + values.sum()).backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
+
+
+@pytest.mark.parametrize("shared_encoder", [False, True])
+def test_parts_equal_the_whole(shared_encoder: bool) -> None:
+    model = make_model(shared_encoder=shared_encoder)
+    ego, sets = make_batch([2, 0, 5], 4)
+    packed = pack(sets)
+    parameters, values = model(ego, *packed)
+    torch.testing.assert_close(model.action_parameters(ego, *packed), parameters, rtol=0, atol=0)
+    torch.testing.assert_close(model.value(ego, *packed), values, rtol=0, atol=0)
+    assert parameters.shape == (3, 3)
+    assert values.shape == (3,)
+
+
+@pytest.mark.parametrize("shared_encoder", [False, True])
+def test_the_critic_reaches_the_encoder_only_when_shared(shared_encoder: bool) -> None:
+    model = make_model(shared_encoder=shared_encoder)
+    ego, sets = make_batch([2, 0, 5], 4)
+    model.value(ego, *pack(sets)).sum().backward()
+    touched = any(parameter.grad is not None for parameter in model.peer_encoder.parameters())
+    assert touched == shared_encoder
+    assert all(parameter.grad is None for parameter in model.actor.parameters())
+
+
+@pytest.mark.parametrize("shared_encoder", [False, True])
+def test_acting_needs_no_critic(shared_encoder: bool) -> None:
+    model = make_model(shared_encoder=shared_encoder)
+    acting = DeepSets(model.settings, acting_only=True)
+    assert list(acting.state_dict()) == list(model.settings.acting_shapes())
+    shapes = {name: tuple(array.shape) for name, array in acting.state_dict().items()}
+    assert shapes == model.settings.acting_shapes()
+    acting.load_state_dict(model.state_dict(), strict=False)
+    assert weights_sha256(acting) == weights_sha256(model)
+    ego, sets = make_batch([2, 0, 5], 4)
+    torch.testing.assert_close(acting.action_parameters(ego, *pack(sets)), model.action_parameters(ego, *pack(sets)), rtol=0, atol=0)
+    with pytest.raises(PolicyError, match="no critic"):
+        acting.value(ego, *pack(sets))
+
+
+@pytest.mark.parametrize("probability", [0.03, 0.08])
+def test_the_untrained_policy_starts_near_no_brake(probability: float) -> None:
+    torch.manual_seed(0)
+    model = DeepSets(ModelSettings(initial_brake_probability=probability))
+    ego, sets = make_batch([0, 1, 5, 50] * 20, 2)
+    with torch.no_grad():
+        parameters = model.action_parameters(ego, *pack(sets))
+        actions = GatedBeta(parameters).sample(torch.Size([2000]))
+    braking = actions[actions > 0]
+    assert abs((actions > 0).float().mean().item() - probability) < 0.005
+    assert abs(braking.mean().item() - 0.525) < 0.01  # the middle of what lies above the threshold
+    assert braking.min() < 0.1
+    assert braking.max() > 0.95

@@ -1,0 +1,126 @@
+"""Sensor noise: drawn once at the sender, of the nominal size, correlated where the file says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from roadsense.radio.parameters import RadioParameters, load_parameters
+from roadsense.radio.radio import Radio
+from roadsense.state import SimulatorState
+
+MakeState = Callable[..., SimulatorState]
+MakeParameters = Callable[..., RadioParameters]
+
+CARS = 150
+TRUTH = (40.0, -7.0, 20.0, -1.0, 0.5)
+FIELDS = ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad")
+
+
+def _errors(parameters: RadioParameters, make_state: MakeState, steps: int, seed: int = 1) -> np.ndarray:
+    """Measurement errors of cars that stand still in every respect: array (steps, 5, CARS); needs zero latency and no loss."""
+    motions = {"V001": (0.0, 0.0, 10.0, 0.0, 0.0)} | {f"P{car:03d}": TRUTH for car in range(CARS)}
+    radio = Radio(parameters, ego_id="V001", rng=np.random.default_rng(seed))
+    errors = np.empty((steps, 5, CARS))
+    for step in range(steps):
+        heard = radio.step(make_state(step * 0.1, motions))
+        assert len(heard) == CARS
+        errors[step] = np.array([getattr(heard, field) for field in FIELDS]) - np.array(TRUTH)[:, None]
+    return errors
+
+
+def test_white_noise_has_the_nominal_deviations(make_state: MakeState, make_parameters: MakeParameters) -> None:
+    errors = _errors(
+        make_parameters(sensor_noise={"gps_m": 2.96, "speed_mps": 0.43, "accel_mps2": 0.39, "heading_deg": 4.7}), make_state, 200
+    )
+    nominal = [2.96, 2.96, 0.43, 0.39, np.deg2rad(4.7)]
+    assert errors.std(axis=(0, 2)) == pytest.approx(nominal, rel=0.02)
+    assert np.abs(errors.mean(axis=(0, 2)) / nominal).max() < 0.02
+    flat = errors.transpose(1, 0, 2).reshape(5, -1)
+    assert np.abs(np.corrcoef(flat) - np.eye(5)).max() < 0.02
+    assert np.abs(np.corrcoef(errors[:-1].ravel(), errors[1:].ravel())[0, 1]) < 0.02
+
+
+def test_correlated_gps_error_keeps_the_nominal_deviation(make_state: MakeState, make_parameters: MakeParameters) -> None:
+    noise = {"gps_m": 3.0, "gps_correlation_s": 2.0, "speed_mps": 0.4}
+    errors = _errors(make_parameters(sensor_noise=noise), make_state, 1200)
+    gps = errors[:, :2]
+    assert gps.std() == pytest.approx(3.0, rel=0.03)
+    assert gps[0].std() == pytest.approx(3.0, rel=0.1), "stationary from the first step"
+    for lag in (1, 10, 20):
+        correlation = np.corrcoef(gps[:-lag].ravel(), gps[lag:].ravel())[0, 1]
+        assert correlation == pytest.approx(np.exp(-0.1 * lag / 2.0), abs=0.03)
+    speed = errors[:, 2]
+    assert abs(np.corrcoef(speed[:-1].ravel(), speed[1:].ravel())[0, 1]) < 0.02, "only the GPS error is correlated"
+
+
+def test_a_car_that_joins_later_has_the_nominal_gps_error_at_once(make_state: MakeState, make_parameters: MakeParameters) -> None:
+    radio = Radio(make_parameters(sensor_noise={"gps_m": 3.0, "gps_correlation_s": 20.0}), ego_id="V001", rng=np.random.default_rng(2))
+    ego = {"V001": (0.0,) * 5}
+    for step in range(10):
+        radio.step(make_state(step * 0.1, ego))
+    heard = radio.step(make_state(1.0, ego | {f"P{car}": TRUTH for car in range(1000)}))
+    assert (heard.x_m - TRUTH[0]).std() == pytest.approx(3.0, rel=0.1)
+    assert (heard.y_m - TRUTH[1]).std() == pytest.approx(3.0, rel=0.1)
+
+
+def test_a_remembered_message_does_not_change(make_state: MakeState) -> None:
+    parameters, _ = load_parameters(None)
+    radio = Radio(parameters, ego_id="V001", rng=np.random.default_rng(3))
+    first_heard: dict[tuple[str, int], tuple[float, ...]] = {}
+    repeats = 0
+    for step in range(300):
+        motions = {"V001": (0.0,) * 5} | {f"P{car}": (150.0 + step, 0.0, 20.0, 0.0, 0.0) for car in range(5)}
+        heard = radio.step(make_state(step * 0.1, motions))
+        for row, source in enumerate(heard.source_ids):
+            values = tuple(float(getattr(heard, field)[row]) for field in FIELDS)
+            key = (source, round(step - heard.age_s[row] / 0.1))
+            repeats += key in first_heard
+            assert first_heard.setdefault(key, values) == values
+    assert repeats > 50, "losses must have left some messages in the table"
+
+
+def test_every_receiver_hears_the_same_noise_and_so_does_the_sender(make_state: MakeState) -> None:
+    parameters, _ = load_parameters(None)
+    receivers = {ego_id: Radio(parameters, ego_id=ego_id, rng=np.random.default_rng(3)) for ego_id in ("V001", "V002", "V003")}
+    own: dict[int, tuple[float, ...]] = {}
+    compared = 0
+    for step in range(100):
+        state = make_state(step * 0.1, {f"V00{car}": (15.0 * car, 0.0, 20.0, 0.0, 3.1) for car in (1, 2, 3)})
+        heard = {ego_id: radio.step(state) for ego_id, radio in receivers.items()}
+        measurement = receivers["V002"].own_measurement(state)
+        own[step] = tuple(getattr(measurement, field) for field in FIELDS)
+        for ego_id in ("V001", "V003"):
+            row = heard[ego_id].source_ids.index("V002") if "V002" in heard[ego_id].source_ids else None
+            if row is not None:
+                sent_step = round(step - heard[ego_id].age_s[row] / 0.1)
+                assert tuple(float(getattr(heard[ego_id], field)[row]) for field in FIELDS) == own[sent_step]
+                compared += 1
+    assert compared > 150
+
+
+def test_own_measurement_is_drawn_once_per_step_in_either_order(make_state: MakeState) -> None:
+    parameters, _ = load_parameters(None)
+    before, after = (Radio(parameters, ego_id="V001", rng=np.random.default_rng(9)) for _ in range(2))
+    drawn = []
+    for step in range(150):
+        state = make_state(step * 0.1, {"V001": (0.0, 0.0, 20.0, 0.0, 0.0), "V002": (30.0, 0.0, 20.0, 0.0, 0.0)})
+        first = before.own_measurement(state)
+        assert before.own_measurement(state) == first
+        before.step(state)
+        after.step(state)
+        assert after.own_measurement(state) == first
+        drawn.append(first.x_m)
+    assert len(set(drawn)) == 150
+
+
+def test_measured_speed_is_never_negative_and_heading_stays_wrapped(make_state: MakeState, make_parameters: MakeParameters) -> None:
+    radio = Radio(make_parameters(sensor_noise={"speed_mps": 2.0, "heading_deg": 90.0}), ego_id="V001", rng=np.random.default_rng(0))
+    motions = {"V001": (0.0,) * 5} | {f"P{car}": (9.0, 0.0, 0.0, 0.0, np.pi) for car in range(500)}
+    heard = radio.step(make_state(0.0, motions))
+    assert heard.speed_mps.min() == 0.0
+    assert heard.speed_mps.max() > 2.0
+    assert -np.pi < heard.heading_rad.min() <= heard.heading_rad.max() <= np.pi
+    assert heard.heading_rad.min() < 0 < heard.heading_rad.max()
