@@ -21,7 +21,7 @@ _COLUMNS = (
 
 def comparison_table(figures: Mapping[str, Mapping[str, Any]], title: str) -> Table:
     """A rich table with one row per policy, in the order given; `--` where a figure has no case."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1), pad_edge=False)
     table.add_column("policy", no_wrap=True)
     for heading, _, _ in _COLUMNS:
         table.add_column(heading, justify="right")

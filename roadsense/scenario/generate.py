@@ -41,7 +41,7 @@ class GenerateSettings(Settings):
     train_count: int = Field(80, ge=1, le=_MOST_SCENARIOS, description="training scenarios")
     eval_count: int = Field(20, ge=0, le=_MOST_SCENARIOS, description="evaluation scenarios")
     emulator_params: Path | None = Field(None, description="radio parameters, JSON (default: the packaged convoy profile)")
-    ego_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$")] = Field(DEFAULT_EGO_ID, description="id of the ego vehicle")
+    ego_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.#-]+$")] = Field(DEFAULT_EGO_ID, description="id of the ego vehicle")
     force: bool = Field(False, description="replace another dataset at the output folder")
 
 

@@ -85,7 +85,7 @@ def _new_generation(generations: Generations) -> Callable[..., None]:
     def hand_out(*, env_runner_group: EnvRunnerGroup, env_runner_indices: list[int], **_: Any) -> None:
         generation = generations.next()
         env_runner_group.foreach_env_runner(
-            "set_generation", kwargs={"generation": generation}, local_env_runner=False, remote_worker_ids=env_runner_indices
+            lambda runner: runner.set_generation(generation), local_env_runner=False, remote_worker_ids=env_runner_indices
         )
 
     return hand_out

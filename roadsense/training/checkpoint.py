@@ -94,7 +94,7 @@ def push_weights(algorithm: PPO) -> None:
     module_state = algorithm.learner_group.get_state(components="learner/rl_module", inference_only=True)["learner"]["rl_module"]
     # Sequence number 0 means "whatever you have, take this".
     state = {"rl_module": module_state, "weights_seq_no": 0}
-    algorithm.env_runner_group.foreach_env_runner("set_state", kwargs={"state": state}, local_env_runner=True, timeout_seconds=None)
+    algorithm.env_runner_group.foreach_env_runner(lambda runner: runner.set_state(state), local_env_runner=True, timeout_seconds=None)
 
 
 def _complete(layout: RunLayout) -> list[Path]:

@@ -33,19 +33,22 @@ class Cluster:
 def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashboard: bool) -> Iterator[Cluster]:
     """Join the cluster that `RAY_ADDRESS` or a running head on this machine names, else start a local one.
 
+    With 0 env runners everything runs in this process; RLlib asks for a Ray instance all the same, so the smallest one is started.
+
     Raises:
         DependencyError: the cluster runs another version of Ray.
     """
     # Ray's own warnings about its defaults would drown the progress lines; what goes wrong still comes as an exception.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for name in ("ray", "ray.rllib", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     # There is nobody to report usage to, and a driver on a closed network would wait for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = running_cluster()
+    address = running_cluster() if num_env_runners != 0 else None
     if address is not None:
         _join(address, dataset_dir)
     else:
-        cores = len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0)) if num_env_runners != 0 else 1
         _init(
             address="local",
             num_cpus=max(cores, num_env_runners or 1),

@@ -19,7 +19,7 @@ from roadsense.model.policy_file import save_policy
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, ppo_config
 from roadsense.training.cluster import ray_cluster
-from roadsense.training.env_runner import RolloutSettings
+from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.figures import IterationFigures, RecentEpisodes
 from roadsense.training.generations import Generations
 from roadsense.training.plan import TrainingPlan
@@ -124,7 +124,7 @@ class TrainingRun:
     def _pop_records(self) -> list[EpisodeRecord]:
         group = self._algorithm.env_runner_group
         local = group.num_remote_workers() == 0
-        return [record for records in group.foreach_env_runner("pop_records", local_env_runner=local) for record in records]
+        return [record for records in group.foreach_env_runner(_pop_records, local_env_runner=local) for record in records]
 
     def _save(self) -> None:
         """Episodes first: a checkpoint must never be ahead of the table that belongs to it."""
@@ -150,10 +150,9 @@ def train(plan: TrainingPlan, stop: StopSignals, *, quiet: bool = False) -> Trai
     settings, layout = plan.settings, plan.layout
     generations = Generations(layout.generations)
     with ExitStack() as stack:
-        num_env_runners = 0
-        if not plan.local:
-            cluster = stack.enter_context(ray_cluster(settings.num_env_runners, plan.dataset_dir, dashboard=settings.dashboard))
-            num_env_runners = settings.num_env_runners if settings.num_env_runners is not None else cluster.cpus
+        wanted = 0 if plan.local else settings.num_env_runners
+        cluster = stack.enter_context(ray_cluster(wanted, plan.dataset_dir, dashboard=settings.dashboard))
+        num_env_runners = cluster.cpus if wanted is None else wanted
         stack.enter_context(stop)
         algorithm = _build(plan, num_env_runners, generations.next())
         stack.callback(algorithm.stop)
@@ -162,8 +161,14 @@ def train(plan: TrainingPlan, stop: StopSignals, *, quiet: bool = False) -> Trai
         module = algorithm.get_module()
         if module is None:
             raise RunDirectoryError("the algorithm holds no policy to package; report this as a bug in RoadSense")
-        save_policy(layout.model, module.network, metadata={"run_id": plan.run_id, "training_timesteps": summary.training_timesteps})
+        # Nothing here depends on when or where: the same training gives the same bytes.
+        metadata = {"seed": settings.seed, "dataset_hash": plan.dataset.hash, "training_timesteps": summary.training_timesteps}
+        save_policy(layout.model, module.network, metadata=metadata)
     return summary
+
+
+def _pop_records(runner: ConvoyEnvRunner) -> list[EpisodeRecord]:
+    return runner.pop_records()
 
 
 def _build(plan: TrainingPlan, num_env_runners: int, generation: int) -> PPO:

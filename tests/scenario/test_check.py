@@ -61,7 +61,10 @@ def test_every_injected_defect_is_listed(copy: Path):
     late_ego, late_peer, crash, gone, broken, foreign = (scenario.scenario_id for scenario in by_peers[-6:])
     positions = {scenario.scenario_id: scenario.drawn["convoy"]["position_m"] for scenario in dataset.train}
     edit_routes(copy, late_ego, ('<vehicle id="V001" ', '<vehicle id="V001" insertionChecks="none" '), ('depart="0"', 'depart="1.5"'))
-    edit_routes(copy, late_peer, (f'departPos="{positions[late_peer]["V002"]:.2f}"', f'departPos="{positions[late_peer]["V001"] + 3:.2f}"'))
+    row = sorted(positions[late_peer], key=positions[late_peer].get, reverse=True)
+    peer = [vehicle_id for vehicle_id in row[1:] if vehicle_id != "V001"][-1]
+    blocked = positions[late_peer][row[row.index(peer) - 1]] - 2
+    edit_routes(copy, late_peer, (f'departPos="{positions[late_peer][peer]:.2f}"', f'departPos="{blocked:.2f}"'))
     overlapping = (f'departPos="{positions[crash]["V002"]:.2f}"', f'departPos="{positions[crash]["V001"] + 1:.2f}"')
     edit_routes(copy, crash, overlapping, ("<vehicle ", '<vehicle insertionChecks="none" '))
     front = max(positions[gone], key=positions[gone].get)
@@ -88,6 +91,7 @@ def test_every_injected_defect_is_listed(copy: Path):
     assert all("\n" not in str(defect) for defect in defects)
     text = "\n".join(map(str, defects))
     assert "the ego V001 enters only at 1.6 s" in text
+    assert f"{peer} not on the road in the first step" in text
     assert "notes.txt: is not in the manifest" in text and "outside.net.xml' lies outside" in text
     assert front in next(defect.problem for defect in defects if defect.kind == "left_road")
 

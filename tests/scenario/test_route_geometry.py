@@ -84,6 +84,13 @@ def test_the_lane_beside_is_not_on_the_way(grid_network: Path):
     assert any(lane.startswith("B1B2") for lane in offsets)
 
 
+def test_both_lanes_are_on_the_way_where_the_car_will_change(grid_network: Path):
+    """Right into A1B1 (lane 0), then left from lane 1: whoever stands on either lane of A1B1 is in the way."""
+    offsets = LanePaths(grid_network).start_offsets("A0A1_0", ROUTE)
+    assert offsets["A1B1_0"] == offsets["A1B1_1"] > 0 and list(offsets).index("A1B1_0") < list(offsets).index("A1B1_1")
+    assert offsets["B1B2_0"] == offsets["B1B2_1"] > offsets["A1B1_0"]
+
+
 def test_off_route_and_unknown_lanes(grid_network: Path):
     paths = LanePaths(grid_network)
     assert dict(paths.start_offsets("A0A1_0", ("C1C2", "C2C3"))) == {"A0A1_0": 0.0}

@@ -20,6 +20,9 @@ EDGES = (
 )
 
 
+LANE_AND_SPEED = 'departLane="0" departSpeed="20"'
+
+
 @dataclass(frozen=True)
 class Road:
     directory: Path
@@ -29,7 +32,7 @@ class Road:
         """Write a route file: cars in driving order, the last one foremost, with their departure times."""
         departures = departures if departures is not None else {f"V{number:03d}": 0.0 for number in range(1, 7)}
         rows = [
-            f'<vehicle id="{car}" type="car" route="r" depart="{depart_s}" departPos="{100 + gap_m * place}" departSpeed="20"/>'
+            f'<vehicle id="{car}" type="car" route="r" depart="{depart_s}" departPos="{100 + gap_m * place}" {LANE_AND_SPEED}/>'
             for place, (car, depart_s) in sorted(enumerate(departures.items()), key=lambda item: item[1][1])
         ]
         head = '<routes><vType id="car" decel="4.5" emergencyDecel="9" sigma="0.5"/><route id="r" edges="first second"/>'

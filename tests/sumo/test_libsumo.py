@@ -1,6 +1,7 @@
 """libsumo runs in processes of its own here: one simulation per process, and its crash would be the test run's."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -81,7 +82,7 @@ for seed in range(5):
 assert other.restarts == 4, other.restarts
 assert "V099" in str(message_of(SumoError, lambda: other.route_edges("V099")))
 other.reset(options, seed=1)
-del other
+other.close()
 stranger = SumoSession(settings, ego_id="EGO")
 message_of(EgoNeverAppearedError, lambda: stranger.reset(options, seed=1))
 one.reset(options, seed=1)
@@ -146,5 +147,5 @@ def refused(road, tmp_path, monkeypatch, package, version, backend):
     info = tmp_path / f"{package.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     return run(COMPLAIN.replace("SETTINGS", f"backend={backend!r}"), *road.options())

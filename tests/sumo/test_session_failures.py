@@ -14,6 +14,7 @@ import pytest
 
 from roadsense.config import SumoSettings
 from roadsense.errors import ConfigError, SumoError, SumoStartError, SumoTimeoutError
+from roadsense.state import SpeedCommand
 from roadsense.sumo import ports
 from roadsense.sumo.installation import find_program
 from roadsense.sumo.ports import PortLease
@@ -28,19 +29,32 @@ def is_running(pid):
     return True
 
 
-def test_a_killed_sumo_is_an_error_with_its_log_and_the_next_reset_works(session, road):
-    options = road.options()
-    state = session.reset(options, seed=1)
-    session.limit_emergency_decel(state.vehicles.ids, 2.0)  # below decel: SUMO warns
-    session.step()
+def crash_then_kill(session, options, *, reset_between):
+    """The error of a SUMO that reported a crash and was killed, perhaps in the next episode."""
+    session.keep_lane(session.reset(options, seed=1).vehicles.ids)
+    while not session.step([SpeedCommand(vehicle_id="V001", speed_mps=30.0)]).collisions:
+        pass
+    if reset_between:
+        session.reset(options, seed=2)
     os.kill(session.pid, signal.SIGKILL)
     with pytest.raises(SumoError, match=r"died while stepping.*SIGKILL") as caught:
-        for _ in range(3):
-            session.step()
-    assert "sumo | " in str(caught.value)
+        session.step()
+    return caught.value
+
+
+def test_a_killed_sumo_is_an_error_with_its_log_and_the_next_reset_works(session, road):
+    options = road.options()
+    error = crash_then_kill(session, options, reset_between=False)
+    assert "\n" not in error.message
+    assert "collision with vehicle 'V002'" in error.log_tail
+    assert "sumo | Warning" in str(error)
     assert session.pid is None and session.port is None
     assert session.reset(options, seed=1).vehicles.ids
     assert session.restarts == 2
+
+
+def test_episodes_start_with_empty_logs(session, road):
+    assert "collision" not in crash_then_kill(session, road.options(), reset_between=True).log_tail
 
 
 def test_a_sumo_that_died_between_episodes_is_replaced_silently(session, road):

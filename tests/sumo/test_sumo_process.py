@@ -32,9 +32,9 @@ def test_life_of_a_process(road):
     assert Path(f"/proc/{process.pid}/fd/0").readlink() == Path("/dev/null")
     assert os.getsid(process.pid) == process.pid  # Ctrl-C on our terminal does not reach it
     files = Path(process.identity).parent
-    process.stop(politely=True)  # nobody said goodbye: SIGTERM does it
-    process.stop(politely=True)
-    assert process.exit_code() is not None
+    process.stop(politely=False)
+    process.stop(politely=False)
+    assert process.exit_description() == "killed by SIGKILL"
     assert not files.exists()
     PortLease.acquire(process.port, process.port).release()
 
