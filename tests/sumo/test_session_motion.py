@@ -104,6 +104,8 @@ def test_a_car_keeps_its_last_command(session, road):
     session.step([command("V006", 12.5)])
     for _ in range(5):
         assert speed_of(session.step(), "V006") == pytest.approx(12.5)
+    session.step([command("V006", None)])
+    assert speed_of(session.advance(8.0), "V006") > 22.0
 
 
 def test_step_length_and_collision_handling_are_enforced(session, road, tmp_path):

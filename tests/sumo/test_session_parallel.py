@@ -144,20 +144,23 @@ for one in (session, forgotten):
     for _ in range(5):
         state = one.step()
     assert abs(state.time_s - 0.6) < 1e-9
-assert session.pid == pid and session.restarts == 1
+    one.reset(options, seed=3)  # a reload: the log files are still there
+    assert one.restarts == 1
+assert session.pid == pid
 """
     done = subprocess.run([sys.executable, "-c", script, *road.options()], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("backend", ["traci", "libsumo"])
-def test_nothing_is_printed(road, backend):
+def test_nothing_is_printed_or_left_behind(road, backend, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     script = """
-import sys
+import builtins, sys
 from roadsense.config import SumoSettings
 from roadsense.state import SpeedCommand
 from roadsense.sumo.session import SumoSession
-session = SumoSession(SumoSettings(backend=sys.argv[1]))
+session = builtins.kept = SumoSession(SumoSettings(backend=sys.argv[1]))  # alive until the very end
 for seed in (1, 2):
     session.reset(sys.argv[2:], seed=seed)
     session.limit_emergency_decel(["V001"], 2.0)
@@ -167,6 +170,7 @@ for seed in (1, 2):
     command = [sys.executable, "-c", script, backend, *road.options()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_importing_a_session_loads_no_client():

@@ -47,11 +47,11 @@ def test_directories_of_dead_processes_are_swept_and_no_others(own_temporary_dir
 def test_tail_joins_all_files_without_repeating_lines():
     workspace = Workspace()
     assert workspace.log_tail() == "(SUMO wrote nothing)"
-    workspace.log_path.write_text("".join(f"line {number}\n" for number in range(100)) + "Error: bad\n")
+    workspace.log_path.write_text("".join(f"line {number}\n" for number in range(100)) + "Error: bad\nbye\n")
     workspace.error_log_path.write_text("Error: bad\n")
     workspace.stderr_path.write_bytes(b"Error: bad\nQuitting \xff(on error).\n")
     lines = workspace.log_tail().splitlines()
     assert len(lines) == 15
-    assert lines[0] == "line 87" and lines[-2] == "Error: bad" and lines[-1].startswith("Quitting")
+    assert lines[0] == "line 88" and lines[-3] == "bye" and lines[-2] == "Error: bad" and lines[-1].startswith("Quitting")
     workspace.truncate_output()
     assert "Quitting" not in workspace.log_tail()
