@@ -44,5 +44,6 @@ PEER_SCALES: Final[NDArray[np.float64]] = np.array([feature.scale for feature in
 EGO_COLUMN: Final = {feature.name: column for column, feature in enumerate(EGO_FEATURES)}
 PEER_COLUMN: Final = {feature.name: column for column, feature in enumerate(PEER_FEATURES)}
 
-# An action is a fraction of full braking; at or below this one the driver has the car.
-RELEASE_THRESHOLD: Final = 0.05
+# An action is a fraction of full braking; at or below this one the driver has the car. A sixteenth is exact in float32, so environment,
+# model and firmware agree on which side of it an action lies.
+RELEASE_THRESHOLD: Final = 0.0625

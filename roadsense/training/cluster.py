@@ -25,7 +25,7 @@ _OBJECT_STORE_BYTES = 512 * 1024 * 1024
 class Cluster:
     """Where the workers run."""
 
-    joined: bool  # a cluster that was running already
+    address: str | None  # of the cluster that was joined; None for a local one that ends with the run
     cpus: int
 
 
@@ -57,7 +57,7 @@ def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashbo
             object_store_memory=_OBJECT_STORE_BYTES,
         )
     try:
-        yield Cluster(joined=address is not None, cpus=int(ray.cluster_resources().get("CPU", 1)))
+        yield Cluster(address=address, cpus=int(ray.cluster_resources().get("CPU", 1)))
     finally:
         ray.shutdown()
 

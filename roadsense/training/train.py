@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -153,6 +154,8 @@ def train(plan: TrainingPlan, stop: StopSignals, *, quiet: bool = False) -> Trai
         wanted = 0 if plan.local else settings.num_env_runners
         cluster = stack.enter_context(ray_cluster(wanted, plan.dataset_dir, dashboard=settings.dashboard))
         num_env_runners = cluster.cpus if wanted is None else wanted
+        if cluster.address is not None and not quiet:
+            print(f"joined the Ray cluster at {cluster.address} with {cluster.cpus} CPUs", file=sys.stderr, flush=True)
         stack.enter_context(stop)
         algorithm = _build(plan, num_env_runners, generations.next())
         stack.callback(algorithm.stop)

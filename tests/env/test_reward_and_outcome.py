@@ -11,6 +11,7 @@ from roadsense.env.settings import RewardWeights
 from roadsense.env.situation import Situation
 from roadsense.env.statistics import EpisodeStatistics
 from roadsense.env.script import Hazard
+from roadsense.features import RELEASE_THRESHOLD
 from roadsense.state import Collision, SimulatorState, VehicleStates
 
 EMPTY = VehicleStates(
@@ -120,7 +121,7 @@ def test_false_braking_counts_only_outside_the_hazard_window():
 
 
 def test_braking_at_or_below_the_release_threshold_is_no_braking():
-    record = count_steps(None, {0.0: 0.05, 0.1: 0.051}).record(
+    record = count_steps(None, {0.0: RELEASE_THRESHOLD, 0.1: 0.063}).record(
         Outcome.SAFE, identity="train:1/0/0/0/0", scenario_id="s", base="b", peer_count=0, distracted=False
     )
     assert (record.steps_outside_hazard, record.false_braking_steps) == (2, 1)
