@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import roadsense
 from roadsense.errors import ConfigError, PolicyError
-from roadsense.features import EGO_SIZE, PEER_SIZE
+from roadsense.features import EGO_SIZE, PEER_SIZE, RELEASE_THRESHOLD
 from roadsense.model.action import deterministic_action
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.inference import Policy
