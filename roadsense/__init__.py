@@ -1,6 +1,7 @@
 """RoadSense: parallel training of V2V collision-avoidance policies on SUMO.
 
-Importing the package is cheap (no ray, torch, traci or boto3) and registers `RoadSense-Convoy-v0` with Gymnasium. `roadsense.load_policy` is loaded when it is first used.
+Importing the package is cheap (no ray, torch, traci or boto3) and registers `RoadSense-Convoy-v0` with Gymnasium.
+`roadsense.load_policy` is loaded when it is first used.
 """
 
 from __future__ import annotations

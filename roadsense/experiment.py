@@ -26,6 +26,7 @@ from roadsense.training.settings import TrainSettings
 from roadsense.training.stop import StopSignals
 from roadsense.training.train import TrainingSummary, train
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentResult:
     """A finished (or cleanly stopped) run."""
@@ -44,10 +45,10 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
     """
     plan = plan_training(settings)
     console = Console(stderr=True, quiet=quiet, highlight=False)
-    console.print(describe(plan))
+    console.print(describe(plan), markup=False, soft_wrap=True)
     _prepare(plan)
     stop = StopSignals()
-    summary = train(plan, stop, quiet=quiet)
+    summary = train(plan, stop, lambda line: console.print(line, markup=False, soft_wrap=True))
     figures: dict[str, dict[str, Any]] = {}
     if not settings.skip_eval and not stop.requested():
         figures = _evaluate(plan, console)
@@ -74,8 +75,7 @@ def describe(plan: TrainingPlan) -> str:
         f"run {plan.run_id}: {settings.total_timesteps:,} steps on {source} "
         f"({len(plan.dataset.train)} train, {len(plan.dataset.eval)} eval scenarios), "
         f"{workers} x {settings.num_envs_per_env_runner} SUMO processes, seed {settings.seed}\n"
-        f"run directory: {plan.layout.root}"
-        + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
+        f"run directory: {plan.layout.root}" + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
     )
 
 
@@ -96,7 +96,13 @@ def evaluation_environment(plan: TrainingPlan) -> tuple[EnvironmentSpec, Dataset
 def _prepare(plan: TrainingPlan) -> None:
     layout, settings = plan.layout, plan.settings
     layout.checkpoints.mkdir(parents=True, exist_ok=True)
-    described = {"run_id": plan.run_id, "output_dir": layout.root, "dataset_dir": plan.dataset_dir, "sumo_cfg": plan.sumo_cfg, "resume": None}
+    described = {
+        "run_id": plan.run_id,
+        "output_dir": layout.root,
+        "dataset_dir": plan.dataset_dir,
+        "sumo_cfg": plan.sumo_cfg,
+        "resume": None,
+    }
     write_json(layout.config, settings.model_copy(update=described).model_dump(mode="json"))
     write_json(layout.manifest, _manifest(plan.dataset))
     _write_provenance(plan, artifacts=[])

@@ -1,0 +1,1 @@
+"""What a run leaves: its layout, its provenance, files that are complete or absent."""

@@ -50,7 +50,9 @@ def add_settings_flags(parser: argparse.ArgumentParser, settings: type[Settings]
             parser.add_argument(f"--{name}", default=None, metavar=_metavar(field), help=_help(field))
     if nested:
         names = ", ".join(nested)
-        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"change one setting inside {names}, for example")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help=f"change one setting inside {names}, for example"
+        )
 
 
 def settings_from_flags(settings: type[SettingsType], flags: argparse.Namespace, base: Mapping[str, Any] | None = None) -> SettingsType:

@@ -58,7 +58,7 @@ def _generation(flags: argparse.Namespace, settings: TrainSettings) -> GenerateS
 
 
 def _dry_run(settings: TrainSettings, generation: GenerateSettings | None) -> int:
-    """Everything that can be checked without starting anything. Generating takes so little that it is really done, in a temporary folder."""
+    """Everything that can be checked without starting anything; generating is quick and really done, in a temporary folder."""
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="roadsense-dry-run-") as scratch:
         if generation is not None:

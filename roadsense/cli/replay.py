@@ -62,7 +62,9 @@ def run(flags: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     if result.differences:
-        raise DefectsFoundError(f"the replay differs from the record ({'; '.join(result.differences[:3])}); the code or SUMO has changed since")
+        raise DefectsFoundError(
+            f"the replay differs from the record ({'; '.join(result.differences[:3])}); the code or SUMO has changed since"
+        )
     console.print("replayed exactly")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, cast
 
 import gymnasium
 import numpy as np
@@ -61,7 +61,10 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         DatasetError, ConfigError: what was read is refused.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human"], "render_fps": 10}
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it as an instance variable
+        "render_modes": ["human"],
+        "render_fps": 10,
+    }
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     ) -> None:
         if scenario_mode not in ("train", "eval"):
             raise UsageError(f"scenario_mode is {scenario_mode!r}; choose 'train' or 'eval'")
-        self.observation_space = observation_space()
+        self.observation_space = cast("gymnasium.Space[Observation]", observation_space())
         self.action_space = action_space()
         self.render_mode = render_mode
         self.dataset = dataset if dataset is not None else open_dataset(dataset_dir, sumo_cfg, ego_id)
@@ -97,6 +100,9 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._assigned = assignment is not None
         first_place = Assignment(run_seed=scenario_seed) if assignment is None else _settings(Assignment, assignment, "assignment")
         self._source = self._new_source(first_place)
+        self._state: SimulatorState
+        self._observation: Observation
+        self._radio: Radio
         self._episode: ConvoyEpisode | None = None
 
     def assign(self, assignment: Assignment) -> None:

@@ -95,9 +95,7 @@ def recorded_plan(dataset: Dataset, identity_label: str, scenario_id: str) -> Ep
     parts = rest.split("/")
     if kind == "train" and len(parts) == 5 and all(part.isdigit() for part in parts):
         run_seed, generation, worker, sub_environment, index = (int(part) for part in parts)
-        identity = EpisodeIdentity(
-            run_seed=run_seed, generation=generation, worker=worker, sub_environment=sub_environment, index=index
-        )
+        identity = EpisodeIdentity(run_seed=run_seed, generation=generation, worker=worker, sub_environment=sub_environment, index=index)
         return EpisodePlan(identity=identity, scenario=_find(dataset.train, scenario_id), training=True)
     if kind == "eval" and len(parts) == 3 and parts[2].isdigit():
         if parts[0] != dataset.hash[:8]:

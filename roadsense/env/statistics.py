@@ -69,9 +69,7 @@ class EpisodeStatistics:
         self._outside += 1
         self._false_braking += brakes
 
-    def record(
-        self, outcome: Outcome, *, identity: str, scenario_id: str, base: str, peer_count: int, distracted: bool
-    ) -> EpisodeRecord:
+    def record(self, outcome: Outcome, *, identity: str, scenario_id: str, base: str, peer_count: int, distracted: bool) -> EpisodeRecord:
         """The finished episode."""
         hazard = self._hazard
         return EpisodeRecord(

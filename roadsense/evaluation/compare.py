@@ -27,8 +27,10 @@ def compare(
     """Evaluate each policy on the same episodes and write them all to one table.
 
     Args:
+        environment: how each worker builds its environment.
         policies: shown name -> what `resolve_policy` understands.
         episodes: (scenario id, round), see `evaluation_list`.
+        run_map: applies a function to chunks, in order; see `roadsense.evaluation.process_pool`.
         table: the Parquet file to write, complete or absent.
         earlier: episode tables (of training) that come first in `table`.
         progress: called after every episode.

@@ -36,7 +36,7 @@ class EnvironmentSpec:
 
     def build(self) -> ConvoyEnv:
         """The environment in eval mode; starts nothing."""
-        import json  # noqa: PLC0415
+        import json
 
         return ConvoyEnv(
             dataset_dir=self.dataset_dir,
@@ -74,9 +74,7 @@ def evaluation_list(dataset: Dataset, *, rounds: int = 1, episodes: int | None =
     return [(scenarios[place % len(scenarios)], place // len(scenarios)) for place in range(count)]
 
 
-def evaluate(
-    environment: EnvironmentSpec, policy: str, episodes: list[tuple[str, int]], run_map: Map = map
-) -> Iterator[EpisodeRecord]:
+def evaluate(environment: EnvironmentSpec, policy: str, episodes: list[tuple[str, int]], run_map: Map = map) -> Iterator[EpisodeRecord]:
     """Records of all episodes in the order of the list; at most a few chunks are in memory at a time."""
     chunks = (
         Chunk(environment=environment, policy=policy, episodes=tuple(episodes[start : start + _EPISODES_PER_CHUNK]))

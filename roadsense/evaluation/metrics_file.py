@@ -9,9 +9,11 @@ from typing import Any, Final
 LEARNED: Final = "learned"  # the name under which a run's own policy is shown
 
 
-def metrics_content(config: Mapping[str, Any], training: Mapping[str, Any] | None, figures: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+def metrics_content(
+    config: Mapping[str, Any], training: Mapping[str, Any] | None, figures: Mapping[str, Any], run_id: str
+) -> dict[str, Any]:
     """The content of metrics.json; the first policy in `figures` is the one that is judged, the others stand beside it."""
-    first, *others = figures or [None]
+    first = next(iter(figures), None)
     return {
         "run_id": run_id,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -19,5 +21,5 @@ def metrics_content(config: Mapping[str, Any], training: Mapping[str, Any] | Non
         "training": dict(training) if training is not None else None,
         "policy": first,
         "evaluation": figures[first] if first is not None else None,
-        "references": {name: figures[name] for name in others},
+        "references": {name: values for name, values in figures.items() if name != first},
     }

@@ -53,7 +53,7 @@ def resolve_policy(spec: str) -> Policy:
 
 
 def _load_model(path: Path) -> Policy:
-    from roadsense.model.policy_file import load_policy  # noqa: PLC0415 - torch is loaded only where a learned policy is used
+    from roadsense.model.policy_file import load_policy
 
     return FunctionPolicy(load_policy(path))
 
@@ -67,7 +67,7 @@ def _import_function(spec: str) -> Callable[[Observation], float]:
     except AttributeError:
         raise PolicyError(f"policy {spec!r}: module {module_name!r} has no {name!r}; check the name") from None
     # A class is a factory of stateful policies; a function is the policy itself.
-    function = target() if isinstance(target, type) else target
+    function: Callable[[Observation], float] = target() if isinstance(target, type) else target
     if not callable(function):
         raise PolicyError(f"policy {spec!r}: {name!r} is a {type(target).__name__}; give a function of the observation")
     return function

@@ -51,7 +51,9 @@ def _ordered(
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool:
-        raise SumoError("an evaluation process died (killed, or out of memory); run again, with fewer --num_workers if memory is short") from None
+        raise SumoError(
+            "an evaluation process died (killed, or out of memory); run again, with fewer --num_workers if memory is short"
+        ) from None
 
 
 def _prepare_worker(cleanup: Callable[[], None]) -> None:

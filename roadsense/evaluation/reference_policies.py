@@ -11,6 +11,7 @@ import numpy as np
 
 from roadsense.env.observation import Observation
 from roadsense.features import EGO_COLUMN, EGO_SCALES, PEER_COLUMN, PEER_SCALES
+from roadsense.state import FloatArray
 
 
 class Policy(Protocol):
@@ -105,15 +106,15 @@ class TimeToCollisionRadio:
             return 0.0
         return min(1.0, self._GAIN * required_mps2 / self._FULL_BRAKING_MPS2)
 
-    def _ahead(self, peers: np.ndarray) -> np.ndarray:
+    def _ahead(self, peers: FloatArray) -> FloatArray:
         """Rows of peers ahead in the corridor and not oncoming, nearest first."""
         forward_m, left_m = peers[:, PEER_COLUMN["forward_m"]], peers[:, PEER_COLUMN["left_m"]]
         turned_rad = np.abs(peers[:, PEER_COLUMN["relative_heading_rad"]])
         in_corridor = np.abs(left_m) < self._CORRIDOR_M + self._CORRIDOR_SLOPE * forward_m
-        relevant = peers[(forward_m > 0) & in_corridor & (turned_rad < self._MAX_HEADING_RAD)]
+        relevant: FloatArray = peers[(forward_m > 0) & in_corridor & (turned_rad < self._MAX_HEADING_RAD)]
         return relevant[np.argsort(relevant[:, PEER_COLUMN["forward_m"]])]
 
-    def _required_decel(self, peers: np.ndarray, speed_mps: float) -> np.ndarray:
+    def _required_decel(self, peers: FloatArray, speed_mps: float) -> FloatArray:
         """Deceleration in m/s2 that each peer asks of the ego, shape (n,)."""
         age_s = peers[:, PEER_COLUMN["age_s"]]
         accel_mps2 = peers[:, PEER_COLUMN["accel_mps2"]]
@@ -127,7 +128,8 @@ class TimeToCollisionRadio:
         stop_room_m = np.maximum(gap_m + stopping_m, 0.5)
         closing_mps = np.maximum(0.0, speed_mps - peer_speed_mps)
         closing_decel_mps2 = closing_mps**2 / (2 * np.maximum(gap_m, 0.5))
-        return np.where(brakes, np.maximum(speed_mps**2 / (2 * stop_room_m), closing_decel_mps2), closing_decel_mps2)
+        required_mps2: FloatArray = np.where(brakes, np.maximum(speed_mps**2 / (2 * stop_room_m), closing_decel_mps2), closing_decel_mps2)
+        return required_mps2
 
 
 REFERENCE_POLICIES: Final[dict[str, type[Policy]]] = {

@@ -7,7 +7,7 @@ and torch tensors alike, so that training, evaluation and export cannot drift ap
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from roadsense.features import RELEASE_THRESHOLD
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Without a limit a confident policy sharpens until one update moves its peak by many widths: the old actions' probability ratios vanish,
+# their gradients with them, and training does not come back (docs/decisions/0003).
+CONCENTRATION_LIMIT: Final = 100.0
 
 ArrayT = TypeVar("ArrayT", NDArray[np.float32], "Tensor")
 
@@ -41,10 +45,11 @@ def deterministic_action(action_parameters: ArrayT) -> ArrayT:
 
 
 def concentrations(action_parameters: ArrayT) -> ArrayT:
-    """Alpha and beta of the amount, (..., 2), each above 1, so that its density is bounded and has one peak."""
+    """Alpha and beta of the amount, (..., 2), in (1, 1 + CONCENTRATION_LIMIT): a bounded density with one peak of some width."""
     raw = action_parameters[..., 1:]
     library = _library_of(raw)
-    alpha_beta: ArrayT = 1.0 + library.logaddexp(raw, library.zeros_like(raw))  # 1 + softplus(raw)
+    softplus = library.logaddexp(raw, library.zeros_like(raw))
+    alpha_beta: ArrayT = 1.0 + CONCENTRATION_LIMIT * softplus / (CONCENTRATION_LIMIT + softplus)
     return alpha_beta
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from traci import constants as tc
 
-from roadsense.errors import RoadSenseError, SumoError
+from roadsense.errors import SumoError
 from roadsense.state import SimulatorState
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.snapshot import VEHICLE_VARIABLES, collisions, vehicle_states
@@ -23,11 +23,13 @@ class ApiBackend(ABC):
 
     Args:
         api: a `traci` connection or the `libsumo` module.
+        faults: the exceptions by which the API says that a call failed.
         simulation_variables: what is asked of the simulation with every step, beside time, departures and arrivals.
     """
 
-    def __init__(self, api: Any, simulation_variables: tuple[int, ...] = ()) -> None:
+    def __init__(self, api: Any, faults: tuple[type[Exception], ...], simulation_variables: tuple[int, ...] = ()) -> None:
         self._api = api
+        self._faults = faults
         self._simulation_variables = (tc.VAR_TIME, tc.VAR_DEPARTED_VEHICLES_IDS, tc.VAR_ARRIVED_VEHICLES_IDS, *simulation_variables)
         self._ego_id = ""
         self._until_s = 0.0
@@ -104,10 +106,7 @@ class ApiBackend(ABC):
         began_s = time.monotonic()
         try:
             yield
-        except RoadSenseError:
-            raise
-        except Exception as error:
-            # A broken stream surfaces as anything from OSError to struct.error, whatever byte it broke at.
+        except self._faults as error:
             raise self._failure(doing, error, time.monotonic() - began_s) from error
 
     def _state(self) -> SimulatorState:

@@ -10,6 +10,7 @@ from traci.exceptions import FatalTraCIError, TraCIException
 from traci.main import connect as traci_connect
 
 from roadsense.errors import SumoStartError
+from roadsense.sumo.faults import BROKEN_ANSWER
 from roadsense.sumo.installation import check_answered_version
 from roadsense.sumo.process import SumoProcess
 
@@ -72,8 +73,7 @@ def say_goodbye(connection: Any) -> bool:
         connection._lock.release()
         set_timeout(connection, _CLOSE_WAIT_S)
         connection.close(wait=False)
-    except Exception:
-        # Whatever state the connection is in, the process is ended next.
+    except BROKEN_ANSWER:
         return False
     finally:
         hang_up(connection)
@@ -103,7 +103,7 @@ def _check_identity(connection: Any, process: SumoProcess) -> None:
     try:
         _, version = connection.getVersion()
         identity = connection.simulation.getOption("log")
-    except Exception as failed:
+    except BROKEN_ANSWER as failed:
         # Somebody else's SUMO, or no SUMO at all, may answer anything.
         if process.exit_code(_EXIT_WAIT_S) is not None:
             raise _ended(process) from failed

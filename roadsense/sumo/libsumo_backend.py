@@ -12,6 +12,7 @@ from typing import Any
 
 from roadsense.errors import SumoError, SumoStartError
 from roadsense.sumo.api_backend import ApiBackend
+from roadsense.sumo.faults import BROKEN_ANSWER
 from roadsense.sumo.installation import require_package
 from roadsense.sumo.workspace import Workspace
 
@@ -33,7 +34,7 @@ class LibsumoBackend(ApiBackend):
                 "libsumo runs one simulation per process and another session has it; close that session, or use the backend 'traci'"
             )
         api = _import_libsumo()
-        super().__init__(api)
+        super().__init__(api, (api.TraCIException, api.FatalTraCIError, *BROKEN_ANSWER))
         self._owner_pid = os.getpid()
         self._workspace = Workspace()
         _holder = self
@@ -64,7 +65,7 @@ class LibsumoBackend(ApiBackend):
         global _holder  # noqa: PLW0603
         if _holder is not self:
             return
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*self._faults):
             self._api.close()
         _holder = None
         if os.getpid() == self._owner_pid:

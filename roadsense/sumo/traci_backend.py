@@ -13,6 +13,7 @@ from roadsense.config import SumoSettings
 from roadsense.errors import SumoError, SumoStartError, SumoTimeoutError
 from roadsense.sumo.api_backend import ApiBackend
 from roadsense.sumo.connection import PortContestedError, connect, hang_up, say_goodbye
+from roadsense.sumo.faults import BROKEN_ANSWER
 from roadsense.sumo.installation import SumoProgram, find_program
 from roadsense.sumo.ports import PortLease
 from roadsense.sumo.process import SumoProcess
@@ -31,7 +32,7 @@ class TraciBackend(ApiBackend):
         self._timeout_s = None if settings.gui else settings.timeout_s
         self._process, connection = self._start(settings, program, options)
         self._is_healthy = True
-        super().__init__(connection, (tc.VAR_COLLISIONS,))
+        super().__init__(connection, BROKEN_ANSWER, (tc.VAR_COLLISIONS,))
 
     @property
     def pid(self) -> int:

@@ -20,7 +20,7 @@ _SHIPPED_PACKAGE_EXCLUDES = ["**/__pycache__"]
 
 def ray_job_environment(dataset_dir: Path | None) -> dict[str, Any]:
     """The `runtime_env` of a job on a cluster: this very package, and the dataset as working directory."""
-    import roadsense  # noqa: PLC0415 - the package ships itself
+    import roadsense
 
     environment: dict[str, Any] = {
         "py_modules": [str(Path(roadsense.__file__).parent)],
@@ -55,4 +55,6 @@ def _local_directory(dataset_dir: Path | None) -> Path:
         return dataset_dir
     if os.environ.get(_SHIPPED_DATASET) == "1":
         return Path.cwd()
-    raise DatasetError(f"{dataset_dir} does not exist on this node; put the dataset on a path that every node sees, or let the driver ship it")
+    raise DatasetError(
+        f"{dataset_dir} does not exist on this node; put the dataset on a path that every node sees, or let the driver ship it"
+    )

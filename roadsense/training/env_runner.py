@@ -41,6 +41,7 @@ class RolloutSettings(Settings):
 class ConvoyEnvRunner(SingleAgentEnvRunner):
     """RLlib's env runner with our environments, identities and episode records."""
 
+    env: Any = None
     _generation: int | None = None
 
     @override(SingleAgentEnvRunner)
@@ -93,7 +94,9 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
             RunDirectoryError: the driver has not handed out a generation; going on would repeat episodes.
         """
         if self._generation is None:
-            raise RunDirectoryError(f"worker {self.worker_index} was restarted and has no generation yet; report this as a bug in RoadSense")
+            raise RunDirectoryError(
+                f"worker {self.worker_index} was restarted and has no generation yet; report this as a bug in RoadSense"
+            )
         return super().sample(**kwargs)
 
     def _assignment(self, sub_environment: int) -> Assignment:

@@ -42,7 +42,12 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
         records, self._records = self._records, []
         return records
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self,
+        *,
+        seed: int | None = None,  # noqa: ARG002 - Gymnasium's signature
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start the next episode that SUMO can drive. RLlib's seed is ignored: streams follow from the assigned identity."""
         while True:
             try:

@@ -80,7 +80,7 @@ def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
         if not root.is_dir():
             raise RunDirectoryError(f"{root}: no such run directory; give the directory that holds config.json to --resume")
         return settings.run_id or root.name, root
-    run_id = settings.run_id or datetime.now().strftime("run_%Y%m%d_%H%M%S")  # noqa: DTZ005 - a name for people: local time
+    run_id = settings.run_id or datetime.now().strftime("run_%Y%m%d_%H%M%S")
     root = (settings.output_dir or Path("runs") / run_id).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise RunDirectoryError(f"{root}: exists and is not empty; give another --output_dir, or --resume {root} to go on with it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +13,8 @@ from roadsense.artifacts.files import atomic_path
 from roadsense.artifacts.layout import RunLayout
 from roadsense.errors import RunDirectoryError
 from roadsense.training.figures import IterationFigures
+
+Say = Callable[[str], None]  # shows one line to the user
 
 _COLUMNS = [field.name for field in fields(IterationFigures)]
 
@@ -24,9 +26,9 @@ class ProgressLog:
         RunDirectoryError: progress.csv cannot be read or written.
     """
 
-    def __init__(self, layout: RunLayout, total_timesteps: int, start_step: int = 0, *, quiet: bool = False) -> None:
+    def __init__(self, layout: RunLayout, total_timesteps: int, say: Say, start_step: int = 0) -> None:
         self._total_timesteps = total_timesteps
-        self._quiet = quiet
+        self._say = say
         self._keep_rows_until(layout, start_step)
         self._file = layout.progress.open("a", newline="", encoding="utf-8")
         self._rows = csv.DictWriter(self._file, _COLUMNS)
@@ -41,8 +43,7 @@ class ProgressLog:
         for name, value in row.items():
             if value is not None and name != "timesteps":
                 self._board.add_scalar(_board_name(name), value, figures.timesteps)
-        if not self._quiet:
-            print(line(figures, self._total_timesteps), file=sys.stderr, flush=True)
+        self._say(line(figures, self._total_timesteps))
 
     def close(self) -> None:
         """Flush and close the files."""

@@ -9,7 +9,7 @@ from typing import Any
 _MODULE = ("learners", "default_policy")
 
 
-def learner_figures(result: Mapping[str, Any]) -> dict[str, float | None]:
+def learner_figures(result: Mapping[str, Any]) -> dict[str, Any]:
     """The learner's part of `IterationFigures`."""
     return {
         "policy_loss": _number(result, *_MODULE, "policy_loss"),
@@ -19,7 +19,7 @@ def learner_figures(result: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
-def timing_figures(result: Mapping[str, Any]) -> dict[str, float | None]:
+def timing_figures(result: Mapping[str, Any]) -> dict[str, Any]:
     """How the iteration's time was spent, in seconds."""
     return {
         "sampling_s": _number(result, "timers", "env_runner_sampling_timer"),

@@ -38,7 +38,7 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self.signal_number = number
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import torch
 from ray.rllib.algorithms.ppo import PPO
 
 from roadsense.artifacts.files import atomic_path
-from roadsense.artifacts.layout import RunLayout
 from roadsense.env.record import EpisodeRecord
 from roadsense.errors import RunDirectoryError
 from roadsense.evaluation.episode_table import EpisodeTableWriter
@@ -24,9 +22,10 @@ from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.figures import IterationFigures, RecentEpisodes
 from roadsense.training.generations import Generations
 from roadsense.training.plan import TrainingPlan
-from roadsense.training.progress import ProgressLog
+from roadsense.training.progress import ProgressLog, Say
 from roadsense.training.result import learner_figures, timing_figures
 from roadsense.training.stop import StopSignals
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSummary:
@@ -46,7 +45,7 @@ class TrainingSummary:
 class TrainingRun:
     """The state of a run between iterations."""
 
-    def __init__(self, plan: TrainingPlan, algorithm: PPO, state: checkpoints.TrainingState, *, quiet: bool) -> None:
+    def __init__(self, plan: TrainingPlan, algorithm: PPO, state: checkpoints.TrainingState, say: Say) -> None:
         self._plan = plan
         self._algorithm = algorithm
         self._layout = plan.layout
@@ -54,7 +53,7 @@ class TrainingRun:
         self._recent = RecentEpisodes(state.episodes, state.faults)
         self._unsaved: list[EpisodeRecord] = []
         self._trend: list[list[float]] = []
-        self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, state.timesteps, quiet=quiet)
+        self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps)
         self._saved_timesteps = state.timesteps
 
     def run(self, stop: StopSignals) -> TrainingSummary:
@@ -131,17 +130,17 @@ class TrainingRun:
         """Episodes first: a checkpoint must never be ahead of the table that belongs to it."""
         layout = self._layout
         layout.training_episodes.mkdir(exist_ok=True)
-        with atomic_path(layout.training_episodes / f"until_{self._state.timesteps:09d}.parquet") as temporary:
-            with EpisodeTableWriter(temporary) as table:
-                for record in self._unsaved:
-                    table.add(record, phase="train", policy="learning")
+        part = layout.training_episodes / f"until_{self._state.timesteps:09d}.parquet"
+        with atomic_path(part) as temporary, EpisodeTableWriter(temporary) as table:
+            for record in self._unsaved:
+                table.add(record, phase="train", policy="learning")
         self._unsaved = []
         checkpoints.save(self._algorithm, self._state, layout, self._plan.settings.keep_checkpoints)
         self._saved_timesteps = self._state.timesteps
 
 
-def train(plan: TrainingPlan, stop: StopSignals, *, quiet: bool = False) -> TrainingSummary:
-    """Train as planned and package the policy.
+def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
+    """Train as planned and package the policy; `say` is told a line per iteration.
 
     Raises:
         RoadSenseError: workers cannot start, the run directory cannot be written, or a checkpoint cannot be restored.
@@ -154,13 +153,13 @@ def train(plan: TrainingPlan, stop: StopSignals, *, quiet: bool = False) -> Trai
         wanted = 0 if plan.local else settings.num_env_runners
         cluster = stack.enter_context(ray_cluster(wanted, plan.dataset_dir, dashboard=settings.dashboard))
         num_env_runners = cluster.cpus if wanted is None else wanted
-        if cluster.address is not None and not quiet:
-            print(f"joined the Ray cluster at {cluster.address} with {cluster.cpus} CPUs", file=sys.stderr, flush=True)
+        if cluster.address is not None:
+            say(f"joined the Ray cluster at {cluster.address} with {cluster.cpus} CPUs")
         stack.enter_context(stop)
         algorithm = _build(plan, num_env_runners, generations.next())
         stack.callback(algorithm.stop)
         state = _starting_state(plan, algorithm)
-        summary = TrainingRun(plan, algorithm, state, quiet=quiet).run(stop)
+        summary = TrainingRun(plan, algorithm, state, say).run(stop)
         module = algorithm.get_module()
         if module is None:
             raise RunDirectoryError("the algorithm holds no policy to package; report this as a bug in RoadSense")

@@ -1,5 +1,6 @@
 """Workers die at random moments of a session's life; their SUMO and the lease on its port go with them."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -61,48 +62,53 @@ def ports():
     return [lease.port for lease in leases]
 
 
-# A start takes about 0.1 s: half of the moments lie before the connection is up.
-DELAYS_S = np.concatenate([np.linspace(0.001, 0.1, WORKERS // 2), np.linspace(0.12, 1.0, WORKERS // 2)])
+@pytest.fixture(scope="module")
+def connected_after_s(options):
+    """How long a worker's session takes, on this machine as busy as it is, from its first reset until SUMO is connected."""
+    lease = PortLease.acquire(18000, 18999)
+    lease.release()
+    with worker_on(lease.port, options) as worker:
+        began_s = time.monotonic()
+        while not any(established(process) for process in psutil.Process(worker.pid).children()):
+            assert time.monotonic() - began_s < 30.0
+            time.sleep(0.002)
+        return time.monotonic() - began_s
+
+
+@contextlib.contextmanager
+def worker_on(port, options, *, raise_after_s=0.0):
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(port), str(raise_after_s), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert worker.stdout.readline() == "ready\n"
+        yield worker
+    finally:
+        worker.kill()
+        worker.communicate()
 
 
 @pytest.mark.parametrize("death", ["SIGKILL", "SIGTERM", "exception"])
-def test_no_sumo_outlives_its_worker(options, ports, death):
-    jitter_s = np.random.default_rng([ord(letter) for letter in death]).uniform(0.0, 0.02, WORKERS)
-    for port, delay_s in zip(ports, DELAYS_S + jitter_s, strict=True):
-        raise_after_s = delay_s if death == "exception" else 0.0
-        worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(port), str(raise_after_s), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert worker.stdout.readline() == "ready\n"
-        if death != "exception":
-            time.sleep(delay_s)
-            worker.send_signal(signal.Signals[death])
-        _, complaints = worker.communicate(timeout=30)
-        assert worker.returncode == (1 if death == "exception" else -signal.Signals[death])
-        assert ("as ordered" in complaints) == (death == "exception")
+def test_no_sumo_outlives_its_worker(options, ports, connected_after_s, death):
+    rng = np.random.default_rng([ord(letter) for letter in death])
+    # Half of the moments lie before the connection is up, half among the episodes and restarts after it.
+    moments = [*rng.uniform(0.0, 1.0, WORKERS // 2), *rng.uniform(1.0, 6.0, WORKERS // 2)]
+    for port, delay_s in zip(ports, np.multiply(moments, connected_after_s), strict=True):
+        die(death, port, options, max(0.001, float(delay_s)))
     deadline_s = time.monotonic() + GONE_WITHIN_S
     while survivors(options) or not all(is_free(port) for port in ports):
         assert time.monotonic() < deadline_s, f"left: {survivors(options)}, ports {[port for port in ports if not is_free(port)]}"
         time.sleep(0.05)
 
 
-def test_the_moments_reach_before_and_behind_the_connection(options, ports):
-    """The test above means little unless some workers die before SUMO is connected, and some in the middle of an episode."""
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(ports[0]), "0", *options], stdout=subprocess.PIPE, text=True)
-    assert worker.stdout.readline() == "ready\n"
-    began_s = time.monotonic()
-    try:
-        while not any(process.is_running() and established(process) for process in psutil.Process(worker.pid).children()):
-            assert time.monotonic() - began_s < 30.0
-            time.sleep(0.002)
-        took_s = time.monotonic() - began_s
-    finally:
-        worker.kill()
-        worker.communicate()
-    assert DELAYS_S[0] < took_s < DELAYS_S[-1]
+def die(death, port, options, delay_s):
+    with worker_on(port, options, raise_after_s=delay_s if death == "exception" else 0.0) as worker:
+        if death != "exception":
+            time.sleep(delay_s)
+            worker.send_signal(signal.Signals[death])
+        _, complaints = worker.communicate(timeout=30)
+        assert worker.returncode == (1 if death == "exception" else -signal.Signals[death])
+        assert ("RuntimeError: as ordered" in complaints) == (death == "exception")
 
 
 def established(process):

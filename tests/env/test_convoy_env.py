@@ -163,7 +163,9 @@ def test_libsumo_gives_the_same_episode(dataset_dir):
         "env.reset()\ntotal = sum(env.step(np.zeros(1, np.float32))[1] for _ in range(60))\nprint('TOTAL', repr(float(total)))\nenv.close()\n"
     )
     totals = [
-        subprocess.run([sys.executable, "-c", code.replace("BACKEND", repr(backend))], capture_output=True, text=True, check=True).stdout.split("TOTAL")[1]
+        subprocess.run(
+            [sys.executable, "-c", code.replace("BACKEND", repr(backend))], capture_output=True, text=True, check=True
+        ).stdout.split("TOTAL")[1]
         for backend in ("traci", "libsumo")
     ]
     assert totals[0] == totals[1]

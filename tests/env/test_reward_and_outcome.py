@@ -7,15 +7,18 @@ import pytest
 
 from roadsense.env.outcome import Outcome, judge
 from roadsense.env.reward import TERM_NAMES, reward_terms, weighted_sum
+from roadsense.env.script import Hazard
 from roadsense.env.settings import RewardWeights
 from roadsense.env.situation import Situation
 from roadsense.env.statistics import EpisodeStatistics
-from roadsense.env.script import Hazard
 from roadsense.features import RELEASE_THRESHOLD
 from roadsense.state import Collision, SimulatorState, VehicleStates
 
 EMPTY = VehicleStates(
-    ids=(), lane_ids=(), index={}, **{name: np.zeros(0) for name in ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")}
+    ids=(),
+    lane_ids=(),
+    index={},
+    **{name: np.zeros(0) for name in ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")},
 )
 
 

@@ -18,7 +18,7 @@ def _good():
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
     specification.loader.exec_module(module)
-    return dataclasses.replace(module.GOOD, actions=(0.0, 0.25, 1.0), reward_terms={name: 0.5 for name in module.GOOD.reward_terms} | TERMS)
+    return dataclasses.replace(module.GOOD, actions=(0.0, 0.25, 1.0), reward_terms=dict.fromkeys(module.GOOD.reward_terms, 0.5) | TERMS)
 
 
 TERMS = {"progress": 1.0, "collision": 0.0, "unsafe": -0.5, "braking": 0.0, "jerk": 0.0}

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -24,7 +25,7 @@ def nothing() -> None:
 
 
 def touch_at_end() -> None:
-    with open(os.environ["ROADSENSE_TEST_TOUCH"], "a") as file:
+    with Path(os.environ["ROADSENSE_TEST_TOUCH"]).open("a") as file:
         file.write("x")
 
 
@@ -59,5 +60,7 @@ def test_a_dead_worker_is_one_line_and_leaves_no_process():
     before = {child.pid for child in psutil.Process().children()}
     with pytest.raises(SumoError, match="evaluation process died"), process_map(2, nothing) as run_map:
         list(run_map(die, range(4)))
-    left = [child for child in psutil.Process().children() if child.pid not in before and "resource_tracker" not in " ".join(child.cmdline())]
+    left = [
+        child for child in psutil.Process().children() if child.pid not in before and "resource_tracker" not in " ".join(child.cmdline())
+    ]
     assert left == []

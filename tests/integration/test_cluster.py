@@ -1,6 +1,5 @@
 """The main job as a recipe: it joins a running Ray cluster unchanged, and its workers find package and dataset."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -55,4 +54,4 @@ def test_the_recipe_joins_a_running_cluster(ray_head, repository, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "joined the Ray cluster at" in done.stderr
     assert (tmp_path / "run" / "model_final.zip").exists()
-    assert os.listdir(tmp_path / "scenarios" / "datasets")
+    assert list((tmp_path / "scenarios" / "datasets").iterdir())

@@ -76,14 +76,24 @@ def test_an_edited_scenario(capsys, copied_dataset, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("change", "words"), [({"latncy": 1}, ["latncy"]), ({"observation": {"stale_after_ms": float("nan")}}, ["stale_after_ms"])])
+@pytest.mark.parametrize(
+    ("change", "words"), [({"latncy": 1}, ["latncy"]), ({"observation": {"stale_after_ms": float("nan")}}, ["stale_after_ms"])]
+)
 def test_a_bad_emulator_file(capsys, dataset_dir, tmp_path, change, words):
     from roadsense.radio.profiles import packaged_profile
 
     path = tmp_path / "emulator.json"
     path.write_text(json.dumps(json.loads(packaged_profile("convoy").read_text()) | change))
     refused(
-        capsys, "train", "--dataset_dir", dataset_dir, "--emulator_params", path, "--output_dir", tmp_path / "run", words=[str(path), *words]
+        capsys,
+        "train",
+        "--dataset_dir",
+        dataset_dir,
+        "--emulator_params",
+        path,
+        "--output_dir",
+        tmp_path / "run",
+        words=[str(path), *words],
     )
     assert not (tmp_path / "run").exists()
 

@@ -91,7 +91,16 @@ def test_everything_in_one_process_on_one_core(dataset_dir, tmp_path):
     began_s = time.monotonic()
     with _on_core(core):
         done = roadsense(
-            "train", "--dataset_dir", dataset_dir, "--output_dir", tmp_path / "run", "--local", "--total_timesteps", 100, "--eval_episodes", 1
+            "train",
+            "--dataset_dir",
+            dataset_dir,
+            "--output_dir",
+            tmp_path / "run",
+            "--local",
+            "--total_timesteps",
+            100,
+            "--eval_episodes",
+            1,
         )
     assert done.returncode == 0, done.stderr
     assert metrics(tmp_path / "run")["training"]["training_timesteps"] >= 100
@@ -100,7 +109,9 @@ def test_everything_in_one_process_on_one_core(dataset_dir, tmp_path):
 
 
 def test_the_default_is_a_single_base_scenario(tmp_path):
-    done = roadsense("train", "--output_dir", tmp_path / "run", "--local", "--total_timesteps", 50, "--skip_eval", "--num_envs_per_env_runner", 1)
+    done = roadsense(
+        "train", "--output_dir", tmp_path / "run", "--local", "--total_timesteps", 50, "--skip_eval", "--num_envs_per_env_runner", 1
+    )
     assert done.returncode == 0, done.stderr
     assert "highway_fast" in metrics(tmp_path / "run")["config"]["sumo_cfg"]
 

@@ -7,7 +7,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-from tests_support import SMALL, metrics, roadsense  # noqa: I001
+from tests_support import SMALL, metrics, roadsense
 
 FIGURES = {
     "eval_episodes", "avg_reward", "std_reward", "min_reward", "max_reward", "avg_length", "collisions", "collision_rate", "truncations",
@@ -25,7 +25,16 @@ def test_the_run_directory_is_complete(run_dir):
 def test_metrics_hold_what_is_promised(run_dir):
     content = metrics(run_dir)
     assert set(content) >= {"run_id", "timestamp", "config", "training", "evaluation", "references"}
-    assert set(content["config"]) >= {"dataset_dir", "sumo_cfg", "emulator_params", "seed", "total_timesteps", "learning_rate", "n_steps", "ent_coef"}
+    assert set(content["config"]) >= {
+        "dataset_dir",
+        "sumo_cfg",
+        "emulator_params",
+        "seed",
+        "total_timesteps",
+        "learning_rate",
+        "n_steps",
+        "ent_coef",
+    }
     assert content["training"]["training_timesteps"] >= 2400
     assert content["training"]["reward_trend"]
     assert set(content["evaluation"]) >= FIGURES

@@ -28,4 +28,6 @@ def test_nothing_heavy_is_loaded(statement):
 
 
 def test_scenarios_and_radio_need_neither_ray_nor_torch():
-    assert not {"ray", "torch", "boto3"} & modules_after("import roadsense.scenario.generate, roadsense.radio.radio, roadsense.env.convoy_env")
+    assert not {"ray", "torch", "boto3"} & modules_after(
+        "import roadsense.scenario.generate, roadsense.radio.radio, roadsense.env.convoy_env"
+    )

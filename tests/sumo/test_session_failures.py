@@ -126,17 +126,50 @@ def test_processes_are_recycled(make_session, road):
     assert not is_running(pids[0])
 
 
-def test_an_interrupt_in_the_middle_of_an_answer_drops_the_simulation(session, road):
-    session.reset(road.options(), seed=1)
-    os.kill(session.pid, signal.SIGSTOP)
-    previous = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+class OrderedError(Exception):
+    """What a signal handler of the application may raise at any time."""
+
+
+@contextlib.contextmanager
+def raising_soon(kind):
+    def handler(*_):
+        raise kind
+
+    previous = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
-        with pytest.raises(KeyboardInterrupt):
-            session.step()
+        with pytest.raises(kind):
+            yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, OrderedError])
+@pytest.mark.parametrize("stage", ["step", "reload"])
+def test_an_interrupt_in_the_middle_of_an_answer_gets_through_and_drops_the_simulation(session, road, kind, stage):
+    session.reset(road.options(), seed=1)
+    pid = session.pid
+    os.kill(pid, signal.SIGSTOP)
+    with raising_soon(kind):
+        if stage == "step":
+            session.step()
+        session.reset(road.options(), seed=1)
     assert session.pid is None
+    assert not is_running(pid)
+    assert session.reset(road.options(), seed=1).vehicles.ids
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, OrderedError])
+def test_an_interrupt_while_connecting_gets_through(make_session, road, monkeypatch, kind):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(ports, "_is_unused", lambda candidate: True)
+        session = make_session(first_port=port, last_port=port)
+        with raising_soon(kind):
+            session.reset(road.options(), seed=1)
     assert session.reset(road.options(), seed=1).vehicles.ids
 
 
