@@ -93,7 +93,7 @@ def _is_stale(path: Path) -> bool:
         return _start_time(int(match["pid"])) != int(match["started"])
     except (FileNotFoundError, ProcessLookupError):
         return True
-    except OSError:
+    except (OSError, LookupError, ValueError):
         return False
 
 

@@ -85,7 +85,8 @@ def running_cluster() -> str | None:
 
 def _join(address: str, dataset_dir: Path | None) -> None:
     try:
-        _init(address=address, runtime_env=ray_job_environment(dataset_dir))
+        # Ray turns its token on by itself only for a cluster that it finds by itself, which is why that address is not passed on.
+        _init(address=os.environ.get("RAY_ADDRESS") or None, runtime_env=ray_job_environment(dataset_dir))
     except ConnectionError as problem:
         raise DependencyError(f"no Ray cluster answers at {address} ({problem}); start it, or set RAY_ADDRESS=local") from None
     except RuntimeError as problem:

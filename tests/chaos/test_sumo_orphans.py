@@ -92,7 +92,7 @@ def worker_on(port, options, *, raise_after_s=0.0):
 def test_no_sumo_outlives_its_worker(options, ports, connected_after_s, death):
     rng = np.random.default_rng([ord(letter) for letter in death])
     # Half of the moments lie before the connection is up, half among the episodes and restarts after it.
-    moments = [*rng.uniform(0.0, 1.0, WORKERS // 2), *rng.uniform(1.0, 6.0, WORKERS // 2)]
+    moments = [*rng.uniform(0.0, 1.0, WORKERS // 2), *rng.uniform(1.0, 4.0, WORKERS // 2)]
     for port, delay_s in zip(ports, np.multiply(moments, connected_after_s), strict=True):
         die(death, port, options, max(0.001, float(delay_s)))
     deadline_s = time.monotonic() + GONE_WITHIN_S

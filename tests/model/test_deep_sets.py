@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from roadsense.errors import ConfigError, PolicyError
-from roadsense.features import EGO_SIZE, PEER_SIZE
+from roadsense.features import EGO_SIZE, PEER_SIZE, RELEASE_THRESHOLD
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.distribution import GatedBeta
 from roadsense.model.packing import pack
@@ -141,6 +141,15 @@ def test_an_empty_set_pools_to_zero(pool: str) -> None:
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
 
 
+def test_no_encoded_value_is_negative() -> None:
+    """What makes 0 the neutral element of the pool, here and in an exported network."""
+    model = make_model()
+    for encoder in (model.peer_encoder, model.critic_encoder):
+        encoded = encoder(torch.randn(200, PEER_SIZE))
+        assert encoded.min() == 0.0
+        assert encoded.max() > 0.0
+
+
 @pytest.mark.parametrize("shared_encoder", [False, True])
 def test_parts_equal_the_whole(shared_encoder: bool) -> None:
     model = make_model(shared_encoder=shared_encoder)
@@ -188,6 +197,6 @@ def test_the_untrained_policy_starts_near_no_brake(probability: float) -> None:
         actions = GatedBeta(parameters).sample(torch.Size([2000]))
     braking = actions[actions > 0]
     assert abs((actions > 0).float().mean().item() - probability) < 0.005
-    assert abs(braking.mean().item() - 0.525) < 0.01  # the middle of what lies above the threshold
+    assert abs(braking.mean().item() - 0.5 * (1.0 + RELEASE_THRESHOLD)) < 0.01  # the middle of what lies above the threshold
     assert braking.min() < 0.1
     assert braking.max() > 0.95

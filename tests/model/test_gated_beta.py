@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from roadsense.features import RELEASE_THRESHOLD
-from roadsense.model.action import concentrations, deterministic_action
+from roadsense.model.action import CONCENTRATION_LIMIT, concentrations, deterministic_action
 from roadsense.model.distribution import GatedBeta
 from roadsense.peer_set import action_space
 
@@ -142,3 +142,12 @@ def test_the_rule_is_the_same_in_numpy_and_torch(rows: list[tuple[float, float, 
     np.testing.assert_allclose(deterministic_action(parameters[0]), deterministic_action(parameters)[0], atol=2e-7)
     assert concentrations(parameters).dtype == np.float32
     assert (concentrations(parameters) >= 1.0).all()
+
+
+def test_the_amount_never_gets_sharper_than_its_limit() -> None:
+    raw_values = np.float32([-1e4, -40.0, 0.0, 3.0, 40.0, 1e4])
+    alpha_beta = concentrations(np.stack([np.zeros(6, np.float32), raw_values, raw_values], axis=1))
+    assert (np.diff(alpha_beta[1:], axis=0) > 0.0).all(), "strictly increasing"
+    assert alpha_beta.min() >= 1.0
+    assert alpha_beta.max() < 1.0 + CONCENTRATION_LIMIT
+    assert alpha_beta[2, 0] == pytest.approx(1.0 + math.log(2.0), rel=0.01), "close to 1 + softplus where it is small"
