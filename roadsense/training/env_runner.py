@@ -19,6 +19,7 @@ from roadsense.env.episodes import Assignment
 from roadsense.env.record import EpisodeRecord
 from roadsense.env.settings import TaskSettings
 from roadsense.errors import RunDirectoryError
+from roadsense.seeding import named_stream
 from roadsense.training.dataset_transport import open_training_dataset
 from roadsense.training.environment import TrainingEnv
 
@@ -56,6 +57,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
         # An actor that Ray restarted was built with the old generation: it must not draw its episodes a second time.
         restarted = self.worker_index > 0 and ray.get_runtime_context().was_current_actor_reconstructed
         self._generation = None if restarted else rollout.generation
+        self._seed_exploration()
         dataset = open_training_dataset(rollout.dataset_dir, rollout.sumo_cfg, rollout.ego_id, rollout.dataset_hash)
         self._training_envs = [
             TrainingEnv(
@@ -78,6 +80,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
     def set_generation(self, generation: int) -> None:
         """Take the generation that the driver hands out after this worker was restarted."""
         self._generation = generation
+        self._seed_exploration()
         for sub_environment, env in enumerate(self._training_envs):
             env.assign(self._assignment(sub_environment))
         self._needs_initial_reset = True
@@ -98,6 +101,11 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
                 f"worker {self.worker_index} was restarted and has no generation yet; report this as a bug in RoadSense"
             )
         return super().sample(**kwargs)
+
+    def _seed_exploration(self) -> None:
+        """Actions are sampled from torch's global generator, which RLlib seeds the same after every restart and resume."""
+        stream = named_stream(self._rollout.run_seed, "exploration", str(self._generation), str(self.worker_index))
+        torch.manual_seed(int(stream.integers(2**63)))
 
     def _assignment(self, sub_environment: int) -> Assignment:
         return Assignment(
