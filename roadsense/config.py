@@ -57,7 +57,9 @@ def read_json_object(path: Path, error: type[RoadSenseError] = ConfigError) -> d
 class SumoSettings(Settings):
     """How SUMO is run; nothing here changes what an episode means, except `watch_radius_m`."""
 
-    backend: Literal["traci", "libsumo"] = Field("traci", description="traci: own process over a socket; libsumo: inside this process")
+    backend: Literal["traci", "traci-stock", "libsumo"] = Field(
+        "traci", description="traci: own process over a socket; traci-stock: the same through the stock client; libsumo: inside this process"
+    )
     gui: bool = Field(False, description="open sumo-gui instead of sumo")
     recycle_every: int = Field(200, ge=1, description="episodes after which the SUMO process is replaced")
     timeout_s: float = Field(30.0, gt=0, description="time after which a silent SUMO counts as hung")

@@ -99,9 +99,13 @@ def start_backend(settings: SumoSettings, options: Sequence[str]) -> Backend:
             from roadsense.sumo.libsumo_backend import LibsumoBackend
 
             return LibsumoBackend(options)
-        from roadsense.sumo.traci_backend import TraciBackend
+        if settings.backend == "traci-stock":
+            from roadsense.sumo.traci_backend import TraciBackend
 
-        return TraciBackend(settings, options)
+            return TraciBackend(settings, options)
+        from roadsense.sumo.lean_backend import LeanBackend
+
+        return LeanBackend(settings, options)
     except ImportError as missing:
         raise DependencyError(f"the backend {settings.backend!r} cannot be loaded ({missing}); {_remedy(settings.backend)}") from missing
 

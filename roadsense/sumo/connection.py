@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from roadsense.sumo.faults import BROKEN_ANSWER
 from roadsense.sumo.installation import check_answered_version
 from roadsense.sumo.process import SumoProcess
 
+_LENGTH: Final = struct.Struct("!i")
+_CHUNK_BYTES: Final = 1 << 16
 _FIRST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.05
 _EXIT_WAIT_S: Final = 1.0
@@ -54,6 +57,49 @@ def set_timeout(connection: Any, timeout_s: float | None) -> None:
     channel: socket.socket | None = connection._socket
     if channel is not None:
         channel.settimeout(timeout_s)
+
+
+def send_message(connection: Any, message: bytes) -> None:
+    """Send a complete TraCI message; its answer is to be taken with `receive_message` before anything else is asked.
+
+    Raises:
+        OSError: the connection is lost, or SUMO took nothing for longer than the watchdog lets it.
+    """
+    channel: socket.socket | None = connection._socket
+    if channel is None:
+        raise ConnectionError("the connection is closed")
+    channel.sendall(message)
+
+
+def receive_message(connection: Any) -> bytes:
+    """The content of one TraCI message, without its length.
+
+    Raises:
+        OSError: the connection is lost, or the answer took longer than the watchdog lets it.
+        ValueError: the length is none.
+    """
+    channel: socket.socket | None = connection._socket
+    if channel is None:
+        raise ConnectionError("the connection is closed")
+    # Nearly always the whole answer is there at once.
+    received = _more(channel)
+    while len(received) < _LENGTH.size:
+        received += _more(channel)
+    (length,) = _LENGTH.unpack_from(received)
+    if length < _LENGTH.size:
+        raise ValueError(f"a message of {length} bytes")
+    while len(received) < length:
+        received += _more(channel)
+    if len(received) > length:
+        raise ValueError(f"{len(received) - length} bytes more than the message has")
+    return received[_LENGTH.size :]
+
+
+def _more(channel: socket.socket) -> bytes:
+    received = channel.recv(_CHUNK_BYTES)
+    if not received:
+        raise ConnectionError("SUMO closed the connection")
+    return received
 
 
 def hang_up(connection: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,29 +22,40 @@ VEHICLE_VARIABLES: Final = (
 )
 
 
+# One vehicle's numbers, in the order in which `states_from_rows` takes them.
+Row = tuple[float, ...]  # x_m, y_m, speed_mps, accel_mps2, SUMO's angle in degrees, lane_position_m, length_m
+_ROW_SIZE: Final = 7
+
+
 def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
     """N vehicles from a context subscription over `VEHICLE_VARIABLES`; vehicles that are not on a lane are left out."""
     # A vehicle that is being teleported has no lane, and a position that means nothing.
-    rows = {vehicle_id: row for vehicle_id, row in results.items() if row[tc.VAR_LANE_ID]}
-    columns = np.array(
-        [
-            (
-                *row[tc.VAR_POSITION],
-                row[tc.VAR_SPEED],
-                row[tc.VAR_ACCELERATION],
-                row[tc.VAR_ANGLE],
-                row[tc.VAR_LANEPOSITION],
-                row[tc.VAR_LENGTH],
-            )
-            for row in rows.values()
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 7)
-    x_m, y_m, speed_mps, accel_mps2, angle_deg, lane_position_m, length_m = np.ascontiguousarray(columns.T)
-    ids = tuple(rows)
+    on_lanes = {vehicle_id: row for vehicle_id, row in results.items() if row[tc.VAR_LANE_ID]}
+    rows = [
+        (
+            *row[tc.VAR_POSITION],
+            row[tc.VAR_SPEED],
+            row[tc.VAR_ACCELERATION],
+            row[tc.VAR_ANGLE],
+            row[tc.VAR_LANEPOSITION],
+            row[tc.VAR_LENGTH],
+        )
+        for row in on_lanes.values()
+    ]
+    return states_from_rows(tuple(on_lanes), tuple(row[tc.VAR_LANE_ID] for row in on_lanes.values()), rows)
+
+
+def states_from_rows(ids: Sequence[str], lane_ids: Sequence[str], rows: Sequence[Row]) -> VehicleStates:
+    """N vehicles from their ids, lanes and rows, sorted by id: SUMO's own order changes from process to process."""
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    ids = tuple([ids[row] for row in order])
+    lane_ids = tuple([lane_ids[row] for row in order])
+    rows = [rows[row] for row in order]
+    columns = np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(-1, _ROW_SIZE).T)
+    x_m, y_m, speed_mps, accel_mps2, angle_deg, lane_position_m, length_m = columns
     return VehicleStates(
         ids=ids,
-        lane_ids=tuple(row[tc.VAR_LANE_ID] for row in rows.values()),
+        lane_ids=lane_ids,
         x_m=x_m,
         y_m=y_m,
         speed_mps=speed_mps,

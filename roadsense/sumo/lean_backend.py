@@ -1,0 +1,48 @@
+"""The default way to talk to SUMO: starting, loading and asking as the stock client does, stepping with one message and one pass.
+
+The stock client sends every command by itself, waits for each answer, and reads subscriptions value by value. Here the commands and the step
+go out together in `begin_step`, and nothing waits before `finish_step`, so the steps of several simulations overlap. States are the same to
+the last bit (tests/sumo/test_lean_client.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from roadsense.errors import SumoError
+from roadsense.state import SimulatorState
+from roadsense.sumo.backend import SpeedWrite
+from roadsense.sumo.connection import receive_message, send_message
+from roadsense.sumo.traci_backend import TraciBackend
+from roadsense.sumo.wire import read_step, step_message
+
+
+class LeanBackend(TraciBackend):
+    """A `TraciBackend` with its own step."""
+
+    _commands: Sequence[int] = ()
+    _doing: str = "stepping"
+    _latest: SimulatorState | None = None
+
+    def begin_step(self, writes: Sequence[SpeedWrite], until_s: float = 0.0) -> None:
+        """First half: send the commands and the step; nothing is waited for."""
+        message, self._commands = step_message(writes, until_s)
+        named = ", ".join(repr(write.vehicle_id) for write in writes)
+        self._doing = f"commanding vehicle {named} and stepping" if writes else "stepping"
+        with self._talking(self._doing):
+            send_message(self._api, message)
+
+    def finish_step(self) -> SimulatorState:
+        """Second half: wait for the answer and read it."""
+        with self._talking(self._doing):
+            self._latest = read_step(receive_message(self._api), self._commands)
+        return self._latest
+
+    def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
+        """Ask for the vehicles around the ego with every step; the state as it is now."""
+        state = super().watch_vehicles(ego_id, radius_m)
+        if self._latest is None:
+            raise SumoError("vehicles cannot be watched before the first step; step once")
+        # The stock client has not seen the steps: only the vehicles that came with the new subscription are news.
+        return dataclasses.replace(self._latest, vehicles=state.vehicles)

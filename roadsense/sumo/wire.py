@@ -1,0 +1,212 @@
+"""TraCI's bytes, as far as a step needs them: commands packed into one message, its answer read in one pass.
+
+Source: SUMO's documentation of TraCI ("Protocol", "Object Context Subscription"); all numbers are big-endian. The stock client reads the same
+answer value by value through Python objects, which costs several times what SUMO takes to compute the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Any, Final
+
+from traci import constants as tc
+from traci.exceptions import TraCIException
+
+from roadsense.state import Collision, SimulatorState, VehicleStates
+from roadsense.sumo.backend import SpeedWrite
+from roadsense.sumo.snapshot import states_from_rows
+
+_INT: Final = Struct("!i")
+_DOUBLE: Final = Struct("!d")
+_STATUS: Final = Struct("!BBBi")  # length, command, result, length of the description
+_SET_INT: Final = Struct("!Bi")
+_SET_DOUBLE: Final = Struct("!Bd")
+_STEP: Final = Struct("!BBd")
+_SHORT_LIMIT: Final = 255  # a longer command carries its length in four more bytes
+
+
+def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, list[int]]:
+    """The message that commands the vehicles and then steps, and the commands in it in their order."""
+    parts, commands = [], []
+    for write in writes:
+        vehicle = write.vehicle_id.encode()
+        if write.mode is not None:
+            parts.append(_set_vehicle(tc.VAR_SPEEDSETMODE, vehicle, _SET_INT.pack(tc.TYPE_INTEGER, write.mode)))
+            commands.append(tc.CMD_SET_VEHICLE_VARIABLE)
+        parts.append(_set_vehicle(tc.VAR_SPEED, vehicle, _SET_DOUBLE.pack(tc.TYPE_DOUBLE, write.speed_mps)))
+        commands.append(tc.CMD_SET_VEHICLE_VARIABLE)
+    parts.append(_STEP.pack(_STEP.size, tc.CMD_SIMSTEP, until_s))
+    commands.append(tc.CMD_SIMSTEP)
+    content = b"".join(parts)
+    return _INT.pack(len(content) + _INT.size) + content, commands
+
+
+def read_step(answer: bytes, commands: Sequence[int]) -> SimulatorState:
+    """The state in the answer to a `step_message`.
+
+    Raises:
+        TraCIException: SUMO refused one of the commands.
+        ValueError, struct.error, IndexError: the bytes are no such answer.
+    """
+    place = _check_statuses(answer, commands)
+    simulation: dict[int, Any] = {}
+    vehicles = _NO_VEHICLES
+    (subscriptions,) = _INT.unpack_from(answer, place)
+    place += _INT.size
+    for _ in range(subscriptions):
+        place += 1 if answer[place] else 5
+        response = answer[place]
+        _, place = _string(answer, place + 1)
+        if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
+            simulation, place = _read_variables(answer, place)
+        elif response == tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
+            vehicles, place = _read_vehicles(answer, place)
+        else:
+            raise ValueError(f"an answer to a subscription that nobody made: {response:#x}")
+    return SimulatorState(
+        time_s=simulation[tc.VAR_TIME],
+        vehicles=vehicles,
+        collisions=simulation[tc.VAR_COLLISIONS],
+        departed_ids=tuple(simulation[tc.VAR_DEPARTED_VEHICLES_IDS]),
+        arrived_ids=tuple(simulation[tc.VAR_ARRIVED_VEHICLES_IDS]),
+    )
+
+
+def _set_vehicle(variable: int, vehicle: bytes, value: bytes) -> bytes:
+    content = bytes((tc.CMD_SET_VEHICLE_VARIABLE, variable)) + _INT.pack(len(vehicle)) + vehicle + value
+    if len(content) + 1 <= _SHORT_LIMIT:
+        return bytes((len(content) + 1,)) + content
+    return b"\0" + _INT.pack(len(content) + 5) + content
+
+
+def _check_statuses(answer: bytes, commands: Sequence[int]) -> int:
+    """Read past one status for each command; the place behind the last one."""
+    place = 0
+    for command in commands:
+        length, answered, result, described = _STATUS.unpack_from(answer, place)
+        if length == 0:  # a long description: the length follows in four bytes
+            answered, result = answer[place + 5], answer[place + 6]
+            (described,) = _INT.unpack_from(answer, place + 7)
+            place += 4
+        place += _STATUS.size
+        if result or described:
+            raise TraCIException(answer[place : place + described].decode(), answered, str(result))
+        if answered != command:
+            raise ValueError(f"an answer to command {answered:#x} where {command:#x} was sent")
+    return place
+
+
+def _string(answer: bytes, place: int) -> tuple[str, int]:
+    (length,) = _INT.unpack_from(answer, place)
+    begin = place + _INT.size
+    end = begin + length
+    if length < 0 or end > len(answer):
+        raise ValueError(f"a string of {length} bytes at {place} of {len(answer)}")
+    return answer[begin:end].decode(), end
+
+
+def _read_variables(answer: bytes, place: int) -> tuple[dict[int, Any], int]:
+    """Variable -> value of one subscription."""
+    count = answer[place]
+    place += 1
+    values = {}
+    for _ in range(count):
+        variable, status = answer[place], answer[place + 1]
+        read = _read_collisions if variable == tc.VAR_COLLISIONS and not status else _typed
+        value, place = read(answer, place + 2)
+        if status:
+            raise ValueError(f"variable {variable:#x} of the simulation was refused: {value}")
+        values[variable] = value
+    return values, place
+
+
+def _typed(answer: bytes, place: int) -> tuple[Any, int]:
+    """A value with its type in front of it."""
+    kind = answer[place]
+    place += 1
+    if kind == tc.TYPE_DOUBLE:
+        return _DOUBLE.unpack_from(answer, place)[0], place + _DOUBLE.size
+    if kind == tc.TYPE_INTEGER:
+        return _INT.unpack_from(answer, place)[0], place + _INT.size
+    if kind == tc.TYPE_STRING:
+        return _string(answer, place)
+    if kind == tc.TYPE_STRINGLIST:
+        (count,) = _INT.unpack_from(answer, place)
+        return _several(_string, count, answer, place + _INT.size)
+    raise ValueError(f"a value of unknown type {kind:#x}")
+
+
+def _several(read: Callable[[bytes, int], tuple[Any, int]], count: int, answer: bytes, place: int) -> tuple[list[Any], int]:
+    items = []
+    for _ in range(count):
+        item, place = read(answer, place)
+        items.append(item)
+    return items, place
+
+
+_COLLISION_FIELDS: Final = 9
+
+
+def _read_collisions(answer: bytes, place: int) -> tuple[tuple[Collision, ...], int]:
+    """SUMO's records: how many, then collider, victim, their types, their speeds, kind, lane and position of each.
+
+    The compound's own count is passed over: with collisions it says less than what follows (SUMO 1.28).
+    """
+    if answer[place] != tc.TYPE_COMPOUND:
+        raise ValueError(f"collisions of type {answer[place]:#x}")
+    count, place = _typed(answer, place + 1 + _INT.size)
+    values, place = _several(_typed, count * _COLLISION_FIELDS, answer, place)
+    records = (values[start : start + _COLLISION_FIELDS] for start in range(0, len(values), _COLLISION_FIELDS))
+    collisions = tuple(
+        Collision(
+            collider_id=collider, victim_id=victim, kind=kind, collider_speed_mps=collider_speed_mps, victim_speed_mps=victim_speed_mps
+        )
+        for collider, victim, _, _, collider_speed_mps, victim_speed_mps, kind, _, _ in records
+    )
+    return collisions, place
+
+
+# One vehicle is its id and the variables of `snapshot.VEHICLE_VARIABLES`, each behind its number, a status and its type.
+_HEAD: Final = Struct("!3sdd3sd3sd3sd3si")
+_TAIL: Final = Struct("!3sd3sd")
+_MARKS: Final = tuple(
+    bytes((variable, tc.RTYPE_OK, kind))
+    for variable, kind in (
+        (tc.VAR_POSITION, tc.POSITION_2D),
+        (tc.VAR_SPEED, tc.TYPE_DOUBLE),
+        (tc.VAR_ANGLE, tc.TYPE_DOUBLE),
+        (tc.VAR_ACCELERATION, tc.TYPE_DOUBLE),
+        (tc.VAR_LANE_ID, tc.TYPE_STRING),
+        (tc.VAR_LANEPOSITION, tc.TYPE_DOUBLE),
+        (tc.VAR_LENGTH, tc.TYPE_DOUBLE),
+    )
+)
+_VARIABLE_COUNT: Final = len(_MARKS)
+
+
+def _read_vehicles(answer: bytes, place: int) -> tuple[VehicleStates, int]:
+    """The vehicles of the context subscription; those that are not on a lane are left out."""
+    if answer[place + 1] != _VARIABLE_COUNT:
+        raise ValueError(f"{answer[place + 1]} variables for each vehicle where {_VARIABLE_COUNT} were asked for")
+    (count,) = _INT.unpack_from(answer, place + 2)
+    place += 2 + _INT.size
+    ids, lane_ids, rows = [], [], []
+    for _ in range(count):
+        vehicle_id, place = _string(answer, place)
+        at_position, x_m, y_m, at_speed, speed, at_angle, angle, at_accel, accel, at_lane, lane_length = _HEAD.unpack_from(answer, place)
+        place += _HEAD.size
+        lane_id = answer[place : place + lane_length].decode()
+        place += lane_length
+        at_lane_position, lane_position, at_length, length = _TAIL.unpack_from(answer, place)
+        place += _TAIL.size
+        if (at_position, at_speed, at_angle, at_accel, at_lane, at_lane_position, at_length) != _MARKS:
+            raise ValueError(f"the variables of vehicle {vehicle_id!r} are not the ones that were asked for")
+        if lane_id:
+            ids.append(vehicle_id)
+            lane_ids.append(lane_id)
+            rows.append((x_m, y_m, speed, accel, angle, lane_position, length))
+    return states_from_rows(ids, lane_ids, rows), place
+
+
+_NO_VEHICLES: Final = states_from_rows((), (), [])

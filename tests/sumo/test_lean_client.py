@@ -1,0 +1,103 @@
+"""The lean client against the stock one: the same states to the last bit, and no surprise on broken bytes."""
+
+import contextlib
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from traci import constants as tc
+from traci.exceptions import TraCIException
+
+from roadsense.state import SpeedCommand
+from roadsense.sumo.backend import SpeedWrite
+from roadsense.sumo.faults import BROKEN_ANSWER
+from roadsense.sumo.wire import read_step, step_message
+
+ARRAYS = ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")
+
+
+def course(session, options):
+    """60 s with commands, releases, a crash, and cars that leave the road."""
+    states = [session.reset(options, seed=11)]
+    session.keep_lane(["V002", "V003"])
+    states.append(session.advance(2.0))
+    for step in range(600):
+        commands = []
+        if 20 <= step < 60:
+            commands.append(SpeedCommand(vehicle_id="V003", speed_mps=max(0.0, 20.0 - step / 4)))
+        if 30 <= step < 90:
+            commands.append(SpeedCommand(vehicle_id="V002", speed_mps=25.0))  # into V003
+        if step == 90:
+            commands += [SpeedCommand(vehicle_id=car, speed_mps=None) for car in ("V002", "V003")]
+        states.append(session.step(commands))
+        if "V001" in states[-1].arrived_ids:
+            break
+    return states
+
+
+def test_states_are_those_of_the_stock_client(make_session, road):
+    stock = course(make_session(backend="traci-stock"), road.options())
+    lean = course(make_session(), road.options())
+    assert len(stock) == len(lean) > 300
+    for one, other in zip(stock, lean, strict=True):
+        assert (one.time_s, one.departed_ids, one.arrived_ids, one.collisions) == (
+            other.time_s,
+            other.departed_ids,
+            other.arrived_ids,
+            other.collisions,
+        )
+        assert (one.vehicles.ids, one.vehicles.lane_ids) == (other.vehicles.ids, other.vehicles.lane_ids)
+        for name in ARRAYS:
+            np.testing.assert_array_equal(getattr(one.vehicles, name), getattr(other.vehicles, name))
+    assert any(state.collisions for state in lean)
+    assert any(state.arrived_ids for state in lean)
+
+
+def test_very_long_ids_go_through(make_session, road):
+    """A command of more than 255 bytes is framed differently."""
+    name = "V" + "1" * 300
+    session = make_session(ego_id=name)
+    session.reset(road.options("long", departures={name: 0.0}), seed=1)
+    state = session.step([SpeedCommand(vehicle_id=name, speed_mps=7.0)])
+    assert state.vehicles.speed_mps[state.vehicles.index[name]] == pytest.approx(7.0)
+
+
+def status(command: int, result: int = 0, words: str = "") -> bytes:
+    description = words.encode()
+    return struct.pack("!BBBi", 7 + len(description), command, result, len(description)) + description
+
+
+def test_a_refused_command_is_told_with_sumos_words():
+    answer = status(tc.CMD_SET_VEHICLE_VARIABLE, tc.RTYPE_ERR, "no such car") + status(tc.CMD_SIMSTEP) + struct.pack("!i", 0)
+    with pytest.raises(TraCIException, match="no such car"):
+        read_step(answer, [tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP])
+
+
+def test_an_answer_to_another_command_is_refused():
+    with pytest.raises(ValueError, match="command"):
+        read_step(status(tc.CMD_LOAD) + struct.pack("!i", 0), [tc.CMD_SIMSTEP])
+
+
+def test_the_message_holds_every_command_in_order():
+    writes = [SpeedWrite(vehicle_id="a", mode=32, speed_mps=1.0), SpeedWrite(vehicle_id="b", mode=None, speed_mps=-1.0)]
+    message, commands = step_message(writes, 0.0)
+    assert struct.unpack_from("!i", message)[0] == len(message)
+    assert commands == [tc.CMD_SET_VEHICLE_VARIABLE] * 3 + [tc.CMD_SIMSTEP]
+
+
+@given(st.binary(max_size=300), st.integers(1, 3))
+def test_broken_bytes_end_in_an_expected_exception(answer, commands):
+    with contextlib.suppress(*BROKEN_ANSWER):
+        read_step(answer, [tc.CMD_SIMSTEP] * commands)
+
+
+@given(st.data())
+def test_a_torn_answer_ends_in_an_expected_exception(data):
+    head = status(tc.CMD_SIMSTEP) + struct.pack("!i", 1)
+    subscription = bytes((0,)) + struct.pack("!i", 99) + bytes((tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT,)) + struct.pack("!i", 1) + b"V"
+    answer = head + subscription + bytes((tc.CMD_GET_VEHICLE_VARIABLE, 7)) + struct.pack("!i", 3) + struct.pack("!i", 1) + b"a"
+    cut = data.draw(st.integers(0, len(answer)))
+    with pytest.raises(BROKEN_ANSWER):
+        read_step(answer[:cut], [tc.CMD_SIMSTEP])
