@@ -21,6 +21,7 @@ from roadsense.training.cluster import ray_cluster
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.figures import IterationFigures, RecentEpisodes
 from roadsense.training.generations import Generations
+from roadsense.training.guard import guarded
 from roadsense.training.plan import TrainingPlan
 from roadsense.training.progress import ProgressLog, Say
 from roadsense.training.result import learner_figures, timing_figures
@@ -150,6 +151,7 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
     settings, layout = plan.settings, plan.layout
     generations = Generations(layout.generations)
     with ExitStack() as stack:
+        stack.enter_context(guarded())
         wanted = 0 if plan.local else settings.num_env_runners
         cluster = stack.enter_context(ray_cluster(wanted, plan.dataset_dir, dashboard=settings.dashboard))
         num_env_runners = cluster.cpus if wanted is None else wanted

@@ -288,6 +288,8 @@ def test_failure_halfway_leaves_nothing(tmp_path: Path):
 
 def test_interrupt_leaves_nothing(tmp_path: Path):
     code = (
+        # A background job inherits an ignored SIGINT; then Python would not turn it into KeyboardInterrupt.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; import sys, time; from roadsense.scenario.generate import *\n"
         "def slow(done, total): print(done, flush=True); time.sleep(0.2)\n"
         "generate(GenerateSettings(output_dir=Path(sys.argv[1]), train_count=50), progress=slow)"
