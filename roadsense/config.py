@@ -58,7 +58,8 @@ class SumoSettings(Settings):
     """How SUMO is run; nothing here changes what an episode means, except `watch_radius_m`."""
 
     backend: Literal["traci", "traci-stock", "libsumo"] = Field(
-        "traci", description="traci: own process over a socket; traci-stock: the same through the stock client; libsumo: inside this process"
+        "traci",
+        description="traci: own process over a socket; traci-stock: the same through the stock client; libsumo: inside this process",
     )
     gui: bool = Field(False, description="open sumo-gui instead of sumo")
     recycle_every: int = Field(200, ge=1, description="episodes after which the SUMO process is replaced")
