@@ -28,6 +28,9 @@ lint: $(VENV)/.installed  ## ruff, mypy, import linter
 soak: $(VENV)/.installed  ## the long runs
 	$(BIN)/python -m pytest -m slow $(TEST_FLAGS)
 
+bench: $(VENV)/.installed  ## steps/s of a training beside the yardstick, in one run
+	$(BIN)/python benchmarks/training_throughput.py
+
 scenarios: $(VENV)/.installed  ## rebuild the networks of the base scenarios from their plain XML
 	$(BIN)/python -m roadsense.scenario.build_networks scenarios/base
 

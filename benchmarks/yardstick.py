@@ -1,8 +1,8 @@
 """How fast this machine is just now, in the unit in which our speeds are given: the stock client's bare loop.
 
-2T is the sum of the steps/s of two processes at once, each with a loop of `traci` alone: setSpeed on the ego, simulationStep, the results of
-one context subscription over all cars, on a scenario of ours with five peers. Purpose: a speed without its yardstick says nothing on a
-shared machine.
+2T is the sum of the steps/s of two processes at once, each with a loop of `traci` alone: setSpeed on the ego, simulationStep, the
+results of one context subscription over all cars, on a scenario of ours with five peers. Purpose: a speed without its yardstick says
+nothing on a shared machine.
 
 How to run: python benchmarks/yardstick.py [seconds]
 """

@@ -51,7 +51,11 @@ def add_settings_flags(parser: argparse.ArgumentParser, settings: type[Settings]
     if nested:
         names = ", ".join(nested)
         parser.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help=f"change one setting inside {names}, for example"
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"change one setting inside {names}; for example --set task.horizon_s=20",
         )
 
 

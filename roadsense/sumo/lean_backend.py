@@ -1,8 +1,8 @@
 """The default way to talk to SUMO: starting, loading and asking as the stock client does, stepping with one message and one pass.
 
-The stock client sends every command by itself, waits for each answer, and reads subscriptions value by value. Here the commands and the step
-go out together in `begin_step`, and nothing waits before `finish_step`, so the steps of several simulations overlap. States are the same to
-the last bit (tests/sumo/test_lean_client.py).
+The stock client sends every command by itself, waits for each answer, and reads subscriptions value by value. Here the commands and
+the step go out together in `begin_step`, and nothing waits before `finish_step`, so the steps of several simulations overlap. States are
+the same to the last bit (tests/sumo/test_lean_client.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TraCI's bytes, as far as a step needs them: commands packed into one message, its answer read in one pass.
 
-Source: SUMO's documentation of TraCI ("Protocol", "Object Context Subscription"); all numbers are big-endian. The stock client reads the same
-answer value by value through Python objects, which costs several times what SUMO takes to compute the step.
+Source: SUMO's documentation of TraCI ("Protocol", "Object Context Subscription"); all numbers are big-endian. The stock client reads
+the same answer value by value through Python objects, which costs several times what SUMO takes to compute the step.
 """
 
 from __future__ import annotations
