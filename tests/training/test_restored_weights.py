@@ -5,6 +5,7 @@ import os
 import pytest
 import ray
 
+from roadsense.artifacts.layout import RunLayout
 from roadsense.model.weights import weights_sha256
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, ppo_config
@@ -12,7 +13,6 @@ from roadsense.training.cluster import ray_cluster
 from roadsense.training.env_runner import RolloutSettings
 from roadsense.training.generations import Generations
 from roadsense.training.settings import TrainSettings
-from roadsense.artifacts.layout import RunLayout
 
 
 def algorithm_for(dataset_dir, root, seed, runners=2):
