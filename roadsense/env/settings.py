@@ -55,7 +55,7 @@ class RewardWeights(Settings):
 
     progress: float = Field(0.1, ge=0)
     collision: float = Field(5.0, ge=0)
-    unsafe: float = Field(0.5, ge=0)
+    unsafe: float = Field(1.0, ge=0)
     braking: float = Field(0.2, ge=0)
     jerk: float = Field(0.01, ge=0)
 

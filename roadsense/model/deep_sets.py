@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from roadsense.errors import PolicyError
+from roadsense.model.action import CONCENTRATION_LIMIT
 from roadsense.model.pooling import pool
 from roadsense.model.settings import ACTION_PARAMETERS, ModelSettings, Sizes
 
@@ -76,7 +77,21 @@ class DeepSets(nn.Module):
         weight, bias = list(self.actor.parameters())[-2:]
         with torch.no_grad():
             weight.mul_(_HEAD_GAIN)
-            bias.copy_(torch.tensor([gate_logit, 0.0, 0.0]))  # equal alpha and beta: when it brakes, about half, and widely spread
+            bias.copy_(torch.tensor([gate_logit, *_raw_concentrations(self.settings.initial_brake_amount)]))
+
+
+def _raw_concentrations(mean_amount: float) -> tuple[float, float]:
+    """Raw alpha and beta of a wide Beta with this mean: the smaller concentration just above 1, where the density is widest."""
+    smaller = 1.05
+    odds = mean_amount / (1.0 - mean_amount)
+    alpha, beta = (smaller * odds, smaller) if odds >= 1.0 else (smaller, smaller / odds)
+    return _raw(alpha), _raw(beta)
+
+
+def _raw(concentration: float) -> float:
+    """The number that `roadsense.model.action` maps to this concentration: its formula, solved backwards."""
+    above_one = concentration - 1.0
+    return math.log(math.expm1(CONCENTRATION_LIMIT * above_one / (CONCENTRATION_LIMIT - above_one)))
 
 
 def _layers(sizes: Sizes, *, ends_in_relu: bool) -> nn.Sequential:

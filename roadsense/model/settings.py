@@ -26,7 +26,8 @@ class ModelSettings(Settings):
     trunk_width: int = Field(64, ge=1, le=_MAX_WIDTH, description="neurons of each layer of the trunk")
     trunk_layers: int = Field(2, ge=1, le=_MAX_LAYERS, description="layers of the trunk")
     shared_encoder: bool = Field(False, description="the critic uses the actor's peer encoder: cheaper, but its gradients reach it")
-    initial_brake_probability: float = Field(0.05, gt=0, lt=1, description="chance that the untrained policy brakes in a step")
+    initial_brake_probability: float = Field(0.15, gt=0, lt=1, description="chance that the untrained policy brakes in a step")
+    initial_brake_amount: float = Field(0.8, ge=0.05, le=0.95, description="mean amount when the untrained policy brakes")
 
     @property
     def pooled_size(self) -> int:

@@ -187,16 +187,17 @@ def test_acting_needs_no_critic(shared_encoder: bool) -> None:
         acting.value(ego, *pack(sets))
 
 
-@pytest.mark.parametrize("probability", [0.03, 0.08])
-def test_the_untrained_policy_starts_near_no_brake(probability: float) -> None:
+@pytest.mark.parametrize(("probability", "amount"), [(0.03, 0.5), (0.15, 0.8), (0.08, 0.3)])
+def test_the_untrained_policy_starts_near_no_brake(probability: float, amount: float) -> None:
     torch.manual_seed(0)
-    model = DeepSets(ModelSettings(initial_brake_probability=probability))
+    model = DeepSets(ModelSettings(initial_brake_probability=probability, initial_brake_amount=amount))
     ego, sets = make_batch([0, 1, 5, 50] * 20, 2)
     with torch.no_grad():
         parameters = model.action_parameters(ego, *pack(sets))
         actions = GatedBeta(parameters).sample(torch.Size([2000]))
     braking = actions[actions > 0]
     assert abs((actions > 0).float().mean().item() - probability) < 0.005
-    assert abs(braking.mean().item() - 0.5 * (1.0 + RELEASE_THRESHOLD)) < 0.01  # the middle of what lies above the threshold
-    assert braking.min() < 0.1
-    assert braking.max() > 0.95
+    above = (braking - RELEASE_THRESHOLD) / (1.0 - RELEASE_THRESHOLD)
+    assert abs(above.mean().item() - amount) < 0.01
+    assert braking.min() < 0.2
+    assert braking.max() > 0.9
