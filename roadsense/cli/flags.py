@@ -71,7 +71,7 @@ def settings_from_flags(settings: type[SettingsType], flags: argparse.Namespace,
         if given is not None:
             values[name] = given
     for assignment in getattr(flags, "set", []):
-        _assign(values, assignment)
+        _assign(values, assignment, _defaults(settings))
     return settings.parse(values, "command line")
 
 
@@ -81,11 +81,18 @@ def suggest(word: str, known: Sequence[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _assign(values: dict[str, Any], assignment: str) -> None:
+def _defaults(settings: type[Settings]) -> dict[str, Any]:
+    """The nested settings as they are when nothing is given: an assignment changes one value in them and leaves the others."""
+    return {name: field.get_default().model_dump() for name, field in settings.model_fields.items() if _is_settings(field)}
+
+
+def _assign(values: dict[str, Any], assignment: str, defaults: Mapping[str, Any]) -> None:
     key, equals, value = assignment.partition("=")
     if not equals or not key:
         raise UsageError(f"--set {assignment!r} is no KEY=VALUE; write for example --set task.horizon_s=20")
     *path, last = key.split(".")
+    if path and path[0] not in values and path[0] in defaults:
+        values[path[0]] = defaults[path[0]]
     place = values
     for part in path:
         inner = place.get(part)
