@@ -79,20 +79,6 @@ def describe(plan: TrainingPlan) -> str:
     )
 
 
-def evaluation_environment(plan: TrainingPlan) -> tuple[EnvironmentSpec, Dataset]:
-    """The environment that judges this run, and the dataset that holds its fixed list."""
-    eval_dir = plan.settings.eval_dir.resolve() if plan.settings.eval_dir is not None else plan.dataset_dir
-    spec = EnvironmentSpec(
-        dataset_dir=eval_dir,
-        sumo_cfg=plan.sumo_cfg if eval_dir is None else None,
-        emulator_params_path=plan.emulator_params,
-        ego_id=plan.settings.ego_id,
-        sumo_json=settings_json(plan.settings.sumo),
-        task_json=settings_json(plan.settings.task),
-    )
-    return spec, Dataset.load(eval_dir) if eval_dir is not None else plan.dataset
-
-
 def _prepare(plan: TrainingPlan) -> None:
     layout, settings = plan.layout, plan.settings
     layout.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -116,8 +102,15 @@ def _manifest(dataset: Dataset) -> dict[str, Any]:
 
 
 def _evaluate(plan: TrainingPlan, console: Console) -> dict[str, dict[str, Any]]:
-    spec, dataset = evaluation_environment(plan)
-    episodes = evaluation_list(dataset, episodes=plan.settings.eval_episodes)
+    spec = EnvironmentSpec(
+        dataset_dir=plan.eval_dir,
+        sumo_cfg=plan.sumo_cfg if plan.eval_dir is None else None,
+        emulator_params_path=plan.emulator_params,
+        ego_id=plan.settings.ego_id,
+        sumo_json=settings_json(plan.settings.sumo),
+        task_json=settings_json(plan.settings.task),
+    )
+    episodes = evaluation_list(plan.eval_dataset, episodes=plan.settings.eval_episodes)
     policies = {LEARNED: str(plan.layout.model)} | {name: name for name in REFERENCE_POLICIES}
     processes = 1 if plan.local else min(len(os.sched_getaffinity(0)), len(episodes))
     parts = sorted(plan.layout.training_episodes.glob("until_*.parquet"))

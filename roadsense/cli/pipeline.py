@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from roadsense.cli import train
 from roadsense.cli.check import report_defects
-from roadsense.cli.flags import add_settings_flags, settings_from_flags
+from roadsense.cli.flags import add_settings_flags
 from roadsense.experiment import describe, run_experiment, show_result
 from roadsense.scenario.generate import DEFAULT_OUTPUT_PARENT, GenerateSettings, generate
 from roadsense.training.plan import plan_training
@@ -31,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(flags: argparse.Namespace) -> int:
     """Run all steps, or with --dry_run only say what they would be."""
-    settings = settings_from_flags(TrainSettings, flags)
+    settings = train.settings(flags)
     needs_dataset = settings.dataset_dir is None and settings.sumo_cfg is None
     generation = _generation(flags, settings) if needs_dataset else None
     if flags.dry_run:

@@ -25,11 +25,12 @@ class Outcome(StrEnum):
 
 
 def judge(
-    state: SimulatorState, situation: Situation | None, ego_id: str, *, max_lateral_accel_mps2: float, horizon_reached: bool
+    state: SimulatorState, situation: Situation | None, ego_id: str, *, corners_too_hard: bool, horizon_reached: bool
 ) -> Outcome | None:
     """The outcome after a step, or None while the episode goes on.
 
     A collision is a bumper gap below 0 along the route, or SUMO's report with the ego as the collider, whichever comes first.
+    `corners_too_hard` says that a car at this speed would have left the bend.
     """
     if any(collision.collider_id == ego_id for collision in state.collisions) or (situation is not None and situation.gap_m < 0):
         return Outcome.COLLISION
@@ -37,6 +38,6 @@ def judge(
         return Outcome.EGO_REAR_ENDED
     if situation is None:
         return Outcome.ROUTE_ENDED if ego_id in state.arrived_ids else Outcome.LEFT_ROAD
-    if situation.lateral_accel_mps2 > max_lateral_accel_mps2:
+    if corners_too_hard:
         return Outcome.LEFT_ROAD
     return Outcome.SAFE if horizon_reached else None

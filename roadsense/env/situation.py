@@ -28,7 +28,6 @@ class Situation:
 
     speed_mps: float
     accel_mps2: float  # achieved in the last step: change of speed over the step length
-    lateral_accel_mps2: float
     leader_id: str | None
     gap_m: float
     leader_speed_mps: float
@@ -61,11 +60,9 @@ def assess(
     speed_mps = float(vehicles.speed_mps[ego])
     was = before.index.get(ego_id, -1)
     speed_before_mps = float(before.speed_mps[was]) if was >= 0 else speed_mps
-    turned_rad = _wrapped(float(vehicles.heading_rad[ego] - before.heading_rad[was])) if was >= 0 else 0.0
     return Situation(
         speed_mps=speed_mps,
         accel_mps2=(speed_mps - speed_before_mps) / STEP_LENGTH_S if state is not previous else float(vehicles.accel_mps2[ego]),
-        lateral_accel_mps2=speed_mps * abs(turned_rad) / STEP_LENGTH_S,
         leader_id=None if leader is None else vehicles.ids[leader],
         gap_m=gap_m,
         leader_speed_mps=float(vehicles.speed_mps[leader]) if leader is not None else 0.0,
@@ -103,7 +100,3 @@ def _fronts_ahead(vehicles: VehicleStates, ego: int, lanes: LaneOffsets, route_e
         if distance_m > 0:
             ahead.append((distance_m, row))
     return ahead
-
-
-def _wrapped(angle_rad: float) -> float:
-    return (angle_rad + math.pi) % (2 * math.pi) - math.pi

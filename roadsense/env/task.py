@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roadsense.config import STEP_LENGTH_S
+from roadsense.env.cornering import Cornering
 from roadsense.env.driving import EgoDriver, HazardDriver
 from roadsense.env.episodes import EpisodePlan
 from roadsense.env.outcome import Outcome, judge
@@ -50,6 +51,8 @@ class ConvoyEpisode:
         self._peer_count = len(equipped) if equipped is not None else len(state.vehicles) - 1
         ahead = cars_ahead(state.vehicles, ego_id, lanes, route_edges)
         self.script = draw_script(settings, tuple(car for car in ahead if equipped is None or car in equipped), plan.identity)
+        self._cornering = Cornering(float(state.vehicles.heading_rad[state.vehicles.index[ego_id]]))
+        self._ego_is_commanded = False
         self._ego_driver = EgoDriver(settings, ego_id, self.script, stream(plan.identity, "driver"))
         self._hazard_driver = HazardDriver(self.script.hazard) if self.script.hazard else None
         self.statistics = EpisodeStatistics(self.script.hazard)
@@ -62,7 +65,9 @@ class ConvoyEpisode:
     def before_step(self, action: float, state: SimulatorState) -> list[SpeedCommand]:
         """What the cars are told before the next step."""
         time_s = self._time_s(state)
-        commands = [self._ego_driver.command(action, self._situation.speed_mps, time_s)]
+        ego_command = self._ego_driver.command(action, self._situation.speed_mps, time_s)
+        self._ego_is_commanded = ego_command.speed_mps is not None
+        commands = [ego_command]
         if self._hazard_driver is not None:
             row = state.vehicles.index.get(self._hazard_driver.hazard.vehicle_id)
             command = self._hazard_driver.command(float(state.vehicles.speed_mps[row]), time_s) if row is not None else None
@@ -78,7 +83,7 @@ class ConvoyEpisode:
             after,
             situation,
             self._ego_id,
-            max_lateral_accel_mps2=self._settings.max_lateral_accel_mps2,
+            corners_too_hard=self._corners_too_hard(after, situation),
             horizon_reached=self.statistics.steps + 1 >= self._settings.horizon_steps,
         )
         terms = reward_terms(
@@ -93,6 +98,14 @@ class ConvoyEpisode:
         if situation is not None:
             self._situation = situation
         return StepResult(reward=reward, terms=terms, outcome=outcome)
+
+    def _corners_too_hard(self, after: SimulatorState, situation: Situation | None) -> bool:
+        """Whether the ego left the bend. SUMO's own driver keeps to the speeds of its network and is not judged."""
+        if situation is None:
+            return False
+        heading_rad = float(after.vehicles.heading_rad[after.vehicles.index[self._ego_id]])
+        lateral_accel_mps2 = self._cornering.lateral_accel_mps2(heading_rad, situation.speed_mps)
+        return self._ego_is_commanded and lateral_accel_mps2 > self._settings.max_lateral_accel_mps2
 
     def record(self, outcome: Outcome) -> EpisodeRecord:
         """The finished episode."""

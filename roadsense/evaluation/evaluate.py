@@ -69,6 +69,8 @@ def evaluation_list(dataset: Dataset, *, rounds: int = 1, episodes: int | None =
     """
     if rounds < 1 or (episodes is not None and episodes < 1):
         raise UsageError(f"{rounds} rounds and {episodes} episodes evaluate nothing; give at least 1 of each")
+    if not dataset.eval:
+        raise UsageError(f"{dataset.directory}: the dataset has no evaluation scenarios; generate one with --eval_count of at least 1")
     scenarios = [scenario.scenario_id for scenario in dataset.eval]
     count = len(scenarios) * rounds if episodes is None else episodes
     return [(scenarios[place % len(scenarios)], place // len(scenarios)) for place in range(count)]

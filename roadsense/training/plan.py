@@ -26,6 +26,8 @@ class TrainingPlan:
     layout: RunLayout
     dataset: Dataset
     dataset_dir: Path | None
+    eval_dataset: Dataset
+    eval_dir: Path | None
     sumo_cfg: Path | None
     emulator_params: Path | None
     emulator_params_hash: str
@@ -51,6 +53,10 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     dataset = open_dataset(dataset_dir, sumo_cfg, settings.ego_id)
     if not dataset.train:
         raise UsageError(f"{dataset_dir}: the dataset has no training scenarios; generate one with --train_count of at least 1")
+    eval_dir = settings.eval_dir.resolve() if settings.eval_dir is not None else dataset_dir
+    eval_dataset = dataset if eval_dir == dataset_dir else open_dataset(eval_dir, None)
+    if not eval_dataset.eval and not settings.skip_eval:
+        raise UsageError(f"{eval_dir}: the dataset has no evaluation scenarios; give another --eval_dir, or --skip_eval")
     _, emulator_params_hash = load_parameters(settings.emulator_params)
     run_id, root = _run_directory(settings)
     checkpoint = None
@@ -67,6 +73,8 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
         layout=RunLayout(root),
         dataset=dataset,
         dataset_dir=dataset_dir,
+        eval_dataset=eval_dataset,
+        eval_dir=eval_dir,
         sumo_cfg=sumo_cfg,
         emulator_params=settings.emulator_params.resolve() if settings.emulator_params is not None else None,
         emulator_params_hash=emulator_params_hash,

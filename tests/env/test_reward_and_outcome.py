@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from roadsense.env.cornering import Cornering
 from roadsense.env.outcome import Outcome, judge
 from roadsense.env.reward import TERM_NAMES, reward_terms, weighted_sum
 from roadsense.env.script import Hazard
@@ -23,7 +24,7 @@ EMPTY = VehicleStates(
 
 
 def situation(**changes) -> Situation:
-    values = {"speed_mps": 20.0, "accel_mps2": 0.0, "lateral_accel_mps2": 0.0, "leader_id": "V002", "gap_m": 40.0, "leader_speed_mps": 20.0}
+    values = {"speed_mps": 20.0, "accel_mps2": 0.0, "leader_id": "V002", "gap_m": 40.0, "leader_speed_mps": 20.0}
     return Situation(**(values | changes))
 
 
@@ -92,16 +93,15 @@ def test_required_deceleration_and_time_to_collision():
         (state(collision("V008", "V009")), situation(), None),
         (state(arrived=("V001",)), None, Outcome.ROUTE_ENDED),
         (state(), None, Outcome.LEFT_ROAD),
-        (state(), situation(lateral_accel_mps2=8.1), Outcome.LEFT_ROAD),
         (state(), situation(), None),
     ],
 )
 def test_outcomes(after, now, expected):
-    assert judge(after, now, "V001", max_lateral_accel_mps2=8.0, horizon_reached=False) == expected
+    assert judge(after, now, "V001", corners_too_hard=False, horizon_reached=False) == expected
 
 
 def test_the_horizon_ends_an_episode_safely():
-    assert judge(state(), situation(), "V001", max_lateral_accel_mps2=8.0, horizon_reached=True) is Outcome.SAFE
+    assert judge(state(), situation(), "V001", corners_too_hard=False, horizon_reached=True) is Outcome.SAFE
 
 
 def count_steps(hazard: Hazard | None, actions: dict[float, float]) -> EpisodeStatistics:
@@ -129,3 +129,19 @@ def test_braking_at_or_below_the_release_threshold_is_no_braking():
     )
     assert (record.steps_outside_hazard, record.false_braking_steps) == (2, 1)
     assert not record.hazard_fired
+
+
+def test_cornering_too_hard_leaves_the_road():
+    assert judge(state(), situation(), "V001", corners_too_hard=True, horizon_reached=False) is Outcome.LEFT_ROAD
+
+
+def test_lateral_acceleration_is_that_of_the_bend_and_not_of_a_corner_in_its_polyline():
+    speed_mps, radius_m = 12.0, 30.0
+    turn_rad = speed_mps * 0.1 / radius_m
+    smooth, coarse = Cornering(3.1), Cornering(3.1)
+    for step in range(1, 31):
+        bend = smooth.lateral_accel_mps2(np.angle(np.exp(1j * (3.1 + turn_rad * step))), speed_mps)
+        polyline = coarse.lateral_accel_mps2(np.angle(np.exp(1j * (3.1 + turn_rad * 5 * (step // 5)))), speed_mps)
+    assert bend == pytest.approx(speed_mps**2 / radius_m, rel=0.01)
+    assert polyline == pytest.approx(speed_mps**2 / radius_m, rel=0.01)
+    assert Cornering(0.0).lateral_accel_mps2(0.3, 12.0) < 4.0  # one corner, at the very beginning

@@ -39,6 +39,7 @@ def refused(capsys, *args, words=()) -> str:
         (["train", "--set", "nonsense"], ["KEY=VALUE"]),
         (["train", "--resume", "nowhere"], ["nowhere"]),
         (["train", "--emulator_params", "nowhere.json"], ["nowhere.json"]),
+        (["train", "--dataset_dir", "DATASET", "--eval_dir", "nowhere"], ["nowhere", "manifest.json"]),
         (["evaluate", "--policy", "never_brak", "--dataset_dir", "DATASET"], ["never_brake"]),
         (["evaluate", "--policy", "nowhere:function", "--dataset_dir", "DATASET"], ["nowhere"]),
         (["evaluate", "--policy", "json:nothing", "--dataset_dir", "DATASET"], ["nothing"]),
@@ -131,3 +132,12 @@ def test_an_ego_that_never_spawns(tmp_path, dataset_dir):
     assert done.returncode == 2
     assert "V001" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "evaluation" / "metrics.json").exists()
+
+
+def test_a_dataset_without_evaluation_is_refused_before_the_training(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", "--output_dir", "d", "--train_count", "1", "--eval_count", "0"]) == 0
+    capsys.readouterr()
+    refused(capsys, "train", "--dataset_dir", "d", words=["no evaluation scenarios", "--skip_eval"])
+    refused(capsys, "evaluate", "--policy", "never_brake", "--dataset_dir", "d", words=["no evaluation scenarios"])
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
