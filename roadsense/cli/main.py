@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from roadsense import __version__
-from roadsense.cli.flags import Parser, with_underscores
-from roadsense.errors import RoadSenseError
+from roadsense.cli.flags import Parser, suggest, with_underscores
+from roadsense.errors import RoadSenseError, UsageError
 
 _COMMANDS: Final = {
     "generate": "make a dataset of scenarios from base scenarios",
@@ -63,7 +63,10 @@ def _run(words: Sequence[str]) -> int:
             module = importlib.import_module(f"roadsense.cli.{command}")
             module.add_flags(sub)
             sub.set_defaults(run_command=module.run)
-    flags = parser.parse_args(words)
+    flags, unknown = parser.parse_known_args(words)
+    if unknown:
+        known = [option for action in commands.choices[flags.command]._actions for option in action.option_strings]
+        raise UsageError(f"{flags.command} has no {unknown[0]}{suggest(unknown[0], known)}; see roadsense {flags.command} --help")
     return int(flags.run_command(flags))
 
 

@@ -33,8 +33,6 @@ from roadsense.seeding import stream, sumo_seed
 from roadsense.state import SimulatorState
 from roadsense.sumo.session import SumoSession
 
-ENVIRONMENT_ID = "RoadSense-Convoy-v0"
-
 
 class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     """The convoy task as a Gymnasium environment. The constructor reads files but starts no process; `reset` starts SUMO.

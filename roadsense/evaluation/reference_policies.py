@@ -10,7 +10,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from roadsense.env.observation import Observation
-from roadsense.features import EGO_COLUMN, EGO_SCALES, PEER_COLUMN, PEER_SCALES
+from roadsense.features import EGO_COLUMN, EGO_SCALES, PEER_COLUMN
+from roadsense.radio.observe import peers_from_observation
 from roadsense.state import FloatArray
 
 
@@ -96,7 +97,7 @@ class TimeToCollisionRadio:
 
     def __call__(self, observation: Observation) -> float:
         """The braking that the most urgent peer asks for."""
-        peers = observation["peers"].values.astype(np.float64) * PEER_SCALES
+        peers = peers_from_observation(observation["peers"].values)
         speed_mps = float(observation["ego"][EGO_COLUMN["speed_mps"]]) * float(EGO_SCALES[EGO_COLUMN["speed_mps"]])
         relevant = self._ahead(peers)
         if relevant.shape[0] == 0 or speed_mps <= 0:

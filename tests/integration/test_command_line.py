@@ -33,7 +33,7 @@ def refused(capsys, *args, words=()) -> str:
         (["train", "--sumo_cfg", "nowhere.sumocfg"], ["nowhere.sumocfg"]),
         (["train", "--total_timesteps", "-5"], ["total_timesteps", "-5"]),
         (["train", "--learning_rate", "nan"], ["learning_rate", "nan"]),
-        (["train", "--learnig_rate", "1"], ["learnig_rate"]),
+        (["train", "--learnig_rate", "1"], ["--learnig_rate", "did you mean --learning_rate"]),
         (["train", "--seed", "x"], ["seed", "'x'"]),
         (["train", "--set", "task.horizont_s=3"], ["horizont_s", "did you mean"]),
         (["train", "--set", "nonsense"], ["KEY=VALUE"]),
