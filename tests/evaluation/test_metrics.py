@@ -81,3 +81,11 @@ def test_outcomes_are_kept_apart():
     outcomes = summarise(worse(outcome=Outcome.EGO_REAR_ENDED))
     assert outcomes["outcomes"] == {"collision": 0, "ego_rear_ended": 1, "left_road": 0, "route_ended": 0, "safe": 3, "fault": 0}
     assert outcomes["collisions"] == 0
+
+
+def test_a_faulty_episode_enters_no_other_figure():
+    broken = worse(outcome=Outcome.FAULT, episode_return=-100.0, steps=3, progress_m=0.0, false_braking_steps=3)
+    good = summarise([GOOD] * 3)
+    assert {name: value for name, value in summarise(broken).items() if name not in ("faults", "outcomes")} == {
+        name: value for name, value in good.items() if name not in ("faults", "outcomes")
+    }

@@ -68,6 +68,7 @@ def test_ttc_brakes_for_a_standing_car(ttc):
 def test_ttc_ignores_cars_behind_beside_and_oncoming(ttc):
     urgent = (-25.0, 0.0, -8.0, 0.05)
     assert ttc(observation((-20.0, 0.0, *urgent))) == 0.0
+    assert ttc(observation((-3.0, 0.0, *urgent))) == 0.0
     assert ttc(observation((5.0, 40.0, *urgent))) == 0.0
     assert ttc(observation((30.0, 0.0, -40.0, np.pi, 0.0, 0.05))) == 0.0
 
