@@ -1,5 +1,6 @@
 """The driver is killed with SIGKILL at random moments: everything that it started is gone within ten seconds."""
 
+import contextlib
 import os
 import random
 import signal
@@ -11,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-# Moments in seconds after the start: from the first imports, over Ray's and SUMO's start, into sampling and learning.
-MOMENTS_S = sorted(random.Random(20261120).uniform(0.5, 25.0) for _ in range(10))
+# Ten moments: five after the start (first imports, Ray's start, workers), five after the first simulator was seen (sampling, learning).
+_RANDOM = random.Random(20261120)
+MOMENTS = [("start", _RANDOM.uniform(0.5, 12.0)) for _ in range(5)] + [("simulator", _RANDOM.uniform(0.0, 6.0)) for _ in range(5)]
 GONE_WITHIN_S = 10.0
+LONGEST_START_S = 120.0
 
 
 def launch(dataset_dir, root):
@@ -26,26 +29,35 @@ def launch(dataset_dir, root):
     )
 
 
-def descendants_until(process, moment_s) -> dict[int, psutil.Process]:
+def is_simulator(child: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return child.name() == "sumo"
+    return False
+
+
+def descendants_until(process, after: str, delay_s: float) -> dict[int, psutil.Process]:
     """Everything that the driver started up to a moment, also what has left its process tree meanwhile."""
     seen = {}
-    deadline = time.monotonic() + moment_s
-    while time.monotonic() < deadline:
+    began_s = time.monotonic()
+    deadline_s = began_s + (delay_s if after == "start" else LONGEST_START_S)
+    while time.monotonic() < deadline_s:
         for child in psutil.Process(process.pid).children(recursive=True):
+            if child.pid not in seen and after == "simulator" and is_simulator(child):
+                deadline_s = min(deadline_s, time.monotonic() + delay_s)
             seen[child.pid] = child
         time.sleep(0.05)
     return seen
 
 
-def kill_at(moment_s, dataset_dir, root) -> tuple[int, list[str]]:
+def kill_at(after: str, delay_s: float, dataset_dir, root) -> tuple[int, list[str]]:
     """(simulators that ran at the kill, what was left ten seconds after it)."""
     process = launch(dataset_dir, root)
-    seen = descendants_until(process, moment_s)
-    simulators = sum(child.is_running() and child.name() == "sumo" for child in seen.values())
+    seen = descendants_until(process, after, delay_s)
+    simulators = sum(child.is_running() and is_simulator(child) for child in seen.values())
     process.send_signal(signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(list(seen.values()), timeout=GONE_WITHIN_S)
-    left = [f"{child.pid} {' '.join(child.cmdline())[:60].strip()} after a kill at {moment_s:.1f} s" for child in alive]
+    left = [f"{child.pid} {' '.join(child.cmdline())[:60].strip()}, {delay_s:.1f} s after the {after}" for child in alive]
     for child in alive:
         child.kill()
     return simulators, left
@@ -54,6 +66,7 @@ def kill_at(moment_s, dataset_dir, root) -> tuple[int, list[str]]:
 @pytest.mark.timeout(600)
 def test_nothing_survives_the_driver(dataset_dir, tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda moment_s: kill_at(moment_s, dataset_dir, tmp_path / f"{moment_s:.3f}"), MOMENTS_S))
+        kills = [pool.submit(kill_at, after, delay_s, dataset_dir, tmp_path / f"{delay_s:.3f}") for after, delay_s in MOMENTS]
+        results = [kill.result() for kill in kills]
     assert [line for _, left in results for line in left] == []
-    assert sum(simulators for simulators, _ in results) > 0, "no moment was late enough to meet a simulator: the test would prove nothing"
+    assert all(simulators > 0 for simulators, _ in results[5:]), "these kills were meant to meet simulators"
