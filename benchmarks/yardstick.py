@@ -7,7 +7,9 @@ nothing on a shared machine.
 How to run: python benchmarks/yardstick.py [seconds]
 """
 
+import contextlib
 import multiprocessing
+import os
 import sys
 import time
 
@@ -29,7 +31,10 @@ def loop(seconds: float) -> float:
     lease = PortLease.acquire(20000, 29999)
     port = lease.port
     lease.release()
-    traci.start([find_program("sumo").path, *options], port=port, stdout=None)
+    program = find_program("sumo")
+    os.environ["SUMO_HOME"] = str(program.home)  # without it SUMO looks for its schemas and complains
+    with contextlib.redirect_stdout(None):  # the stock client announces every retry
+        traci.start([program.path, *options], port=port)
     steps, began_s = 0, time.perf_counter()
     while time.perf_counter() - began_s < seconds:
         traci.load(options)
