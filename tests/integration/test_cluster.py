@@ -55,3 +55,39 @@ def test_the_recipe_joins_a_running_cluster(ray_head, repository, tmp_path):
     assert "joined the Ray cluster at" in done.stderr
     assert (tmp_path / "run" / "model_final.zip").exists()
     assert list((tmp_path / "scenarios" / "datasets").iterdir())
+
+
+SHIPPED = """
+import sys
+from pathlib import Path
+import ray
+from roadsense.scenario.dataset import Dataset
+from roadsense.training.cluster import ray_cluster
+
+@ray.remote
+def on_a_node(dataset_dir, expected_hash):
+    import roadsense
+    from roadsense.training.dataset_transport import open_training_dataset
+    dataset = open_training_dataset(dataset_dir, None, "V001", expected_hash)
+    dataset.train[0].options()
+    return roadsense.__file__, str(dataset.directory), len(dataset.train)
+
+dataset_dir = Path(sys.argv[1])
+expected = Dataset.load(dataset_dir).hash
+with ray_cluster(2, dataset_dir, dashboard=False) as cluster:
+    assert cluster.address is not None
+    ray.get(ray.remote(lambda: None).remote())  # the job's files are on the node from here on
+    dataset_dir.rename(dataset_dir.with_name("gone"))
+    for part in ray.get(on_a_node.remote(dataset_dir, expected)):
+        print(part)
+"""
+
+
+def test_a_node_without_the_dataset_gets_package_and_dataset_from_the_driver(ray_head, dataset_dir, tmp_path):
+    """The path of the dataset is gone before a worker looks for it, as on another machine."""
+    copy = shutil.copytree(dataset_dir, tmp_path / "dataset")
+    done = subprocess.run([sys.executable, "-c", SHIPPED, str(copy)], env=ray_head, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    package, found, scenarios = done.stdout.split()[-3:]
+    assert "runtime_resources" in package and "runtime_resources" in found
+    assert scenarios == "12"
