@@ -79,7 +79,7 @@ class TimeToCollisionRadio:
     Every peer ahead in the ego's corridor is extrapolated by the age of its message. Its rear bumper must stay out of reach: a peer that
     brakes with b >= 2 m/s2 stops after v^2 / 2b, any other keeps its speed. From that follows the constant deceleration that the ego needs
     (v^2 / 2d, or closing speed squared over twice the gap), with room for the cars in between. The rule brakes with 1.3 times what the most
-    urgent peer needs as soon as that exceeds 2 m/s2. Constants were chosen on training scenarios only.
+    urgent peer needs as soon as that exceeds 2 m/s2. The constants were set by hand beforehand and never tuned.
     """
 
     _CAR_LENGTH_M: Final = 5.0
