@@ -16,10 +16,11 @@ from roadsense.artifacts.layout import RunLayout
 from roadsense.artifacts.provenance import collect_provenance
 from roadsense.evaluation.compare import compare
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
+from roadsense.evaluation.judgement import Judgement
 from roadsense.evaluation.metrics_file import LEARNED, metrics_content
 from roadsense.evaluation.process_pool import process_map
-from roadsense.evaluation.reference_policies import REFERENCE_POLICIES
-from roadsense.evaluation.table import comparison_table
+from roadsense.evaluation.reference import REFERENCE_POLICIES
+from roadsense.evaluation.table import print_judgement, table_console
 from roadsense.scenario.dataset import Dataset
 from roadsense.training.plan import TrainingPlan, plan_training
 from roadsense.training.settings import TrainSettings
@@ -33,7 +34,7 @@ class ExperimentResult:
 
     layout: RunLayout
     summary: TrainingSummary
-    figures: dict[str, dict[str, Any]]  # policy -> evaluation figures; empty when nothing was evaluated
+    judgement: Judgement | None  # None when nothing was evaluated
     exit_code: int  # 0, or 128 + the signal that stopped it
 
 
@@ -49,20 +50,20 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
     _prepare(plan)
     stop = StopSignals()
     summary = train(plan, stop, lambda line: console.print(line, markup=False, soft_wrap=True))
-    figures: dict[str, dict[str, Any]] = {}
+    judgement = None
     if not settings.skip_eval and not stop.requested():
-        figures = _evaluate(plan, console)
-    _write_results(plan, summary, figures)
+        judgement = _evaluate(plan, console)
+    _write_results(plan, summary, judgement)
     if stop.requested():
         console.print(f"stopped at {summary.training_timesteps:,} steps; go on with: roadsense train --resume {plan.layout.root}")
-    return ExperimentResult(layout=plan.layout, summary=summary, figures=figures, exit_code=stop.exit_code)
+    return ExperimentResult(layout=plan.layout, summary=summary, judgement=judgement, exit_code=stop.exit_code)
 
 
 def show_result(result: ExperimentResult) -> None:
     """Print the comparison and where everything lies."""
-    console = Console(highlight=False)
-    if result.figures:
-        console.print(comparison_table(result.figures, "evaluation: identical episodes for every policy"))
+    console = table_console()
+    if result.judgement is not None:
+        print_judgement(console, result.judgement, "evaluation: identical episodes for every policy")
     console.print(f"run directory: {result.layout.root}", soft_wrap=True)
 
 
@@ -101,7 +102,7 @@ def _manifest(dataset: Dataset) -> dict[str, Any]:
     return {"sumo_cfg": str(dataset.train[0].sumocfg), "ego_id": dataset.train[0].ego_id, "dataset_hash": dataset.hash}
 
 
-def _evaluate(plan: TrainingPlan, console: Console) -> dict[str, dict[str, Any]]:
+def _evaluate(plan: TrainingPlan, console: Console) -> Judgement:
     spec = EnvironmentSpec(
         dataset_dir=plan.eval_dir,
         sumo_cfg=plan.sumo_cfg if plan.eval_dir is None else None,
@@ -126,7 +127,7 @@ def _evaluate(plan: TrainingPlan, console: Console) -> dict[str, dict[str, Any]]
         )
 
 
-def _write_results(plan: TrainingPlan, summary: TrainingSummary, figures: dict[str, dict[str, Any]]) -> None:
+def _write_results(plan: TrainingPlan, summary: TrainingSummary, judgement: Judgement | None) -> None:
     layout = plan.layout
     config = plan.settings.model_dump(mode="json") | {
         "dataset_dir": str(plan.dataset_dir) if plan.dataset_dir else None,
@@ -135,7 +136,7 @@ def _write_results(plan: TrainingPlan, summary: TrainingSummary, figures: dict[s
         "emulator_params": str(plan.emulator_params) if plan.emulator_params else "packaged: convoy",
         "emulator_params_hash": plan.emulator_params_hash,
     }
-    write_json(layout.metrics, metrics_content(config, asdict(summary), figures, plan.run_id))
+    write_json(layout.metrics, metrics_content(config, asdict(summary), judgement, plan.run_id))
     _write_provenance(plan, artifacts=[layout.model, layout.metrics, layout.config, layout.manifest, layout.progress, layout.episodes])
 
 

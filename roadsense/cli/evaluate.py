@@ -19,10 +19,11 @@ from roadsense.env.settings import TaskSettings
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.evaluation.compare import compare
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
+from roadsense.evaluation.judgement import BASELINE, Judgement
 from roadsense.evaluation.metrics_file import LEARNED, metrics_content
 from roadsense.evaluation.policies import resolve_policy
 from roadsense.evaluation.process_pool import process_map
-from roadsense.evaluation.table import comparison_table
+from roadsense.evaluation.table import print_judgement, table_console
 from roadsense.radio.parameters import load_parameters
 from roadsense.training.settings import TrainSettings
 
@@ -33,6 +34,9 @@ class EvaluateSettings(Settings):
     run: Path | None = Field(None, description="run directory whose policy is evaluated")
     policy: str | None = Field(None, description="reference policy, module:function, run directory or model_final.zip")
     compare: str | None = Field(None, description="further policies beside it, separated by commas")
+    no_references: bool = Field(
+        False, description=f"drive the named policies alone, without {BASELINE} beside them (critical hazards are then unknown)"
+    )
     dataset_dir: Path | None = Field(None, description="dataset with the evaluation list (default: the run's)")
     sumo_cfg: Path | None = Field(None, description="a single .sumocfg instead of a dataset")
     ego_id: str = Field(DEFAULT_EGO_ID, description="id of the ego in --sumo_cfg")
@@ -41,7 +45,7 @@ class EvaluateSettings(Settings):
     eval_episodes: int | None = Field(None, ge=1, description="first k episodes only")
     output_dir: Path = Field(Path("evaluation"), description="where metrics.json and episodes.parquet are written")
     num_workers: int | None = Field(None, ge=1, description="parallel processes (default: one per core); the numbers do not depend on it")
-    gui: bool = Field(False, description="open sumo-gui; implies one process")
+    gui: bool = Field(False, description="open sumo-gui; implies one process and --no_references")
     sumo: SumoSettings = SumoSettings()
     task: TaskSettings = TaskSettings()
 
@@ -60,7 +64,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Evaluate, print the table, write metrics.json and episodes.parquet."""
+    """Evaluate, print the tables, write metrics.json and episodes.parquet."""
     settings, recorded, run_metrics = _with_run_defaults(settings_from_flags(EvaluateSettings, flags))
     dataset = open_dataset(settings.dataset_dir, settings.sumo_cfg, settings.ego_id)
     _, emulator_params_hash = load_parameters(settings.emulator_params)
@@ -68,13 +72,13 @@ def run(flags: argparse.Namespace) -> int:
     policies = _policies(settings)
     for spec in policies.values():
         resolve_policy(spec)  # a misspelt policy is refused before anything runs
-    figures = _compare(settings, policies, episodes)
+    judgement = _compare(settings, policies, episodes)
     config = (recorded.model_dump(mode="json") if recorded else {}) | settings.model_dump(mode="json")
     config |= {"dataset_hash": dataset.hash, "emulator_params_hash": emulator_params_hash}
     run_id = recorded.run_id if recorded and recorded.run_id else next(iter(policies))
-    write_json(settings.output_dir / "metrics.json", metrics_content(config, run_metrics, figures, run_id))
-    console = Console(highlight=False)
-    console.print(comparison_table(figures, f"{len(episodes)} identical episodes for every policy"))
+    write_json(settings.output_dir / "metrics.json", metrics_content(config, run_metrics, judgement, run_id))
+    console = table_console()
+    print_judgement(console, judgement, f"{len(episodes)} identical episodes for every policy")
     console.print(f"written: {settings.output_dir}", soft_wrap=True)
     return 0
 
@@ -102,10 +106,12 @@ def _policies(settings: EvaluateSettings) -> dict[str, str]:
         if name in policies:
             raise UsageError(f"--compare names {name} twice; name each policy once")
         policies[name] = name
+    if not settings.no_references and not settings.gui:
+        policies.setdefault(BASELINE, BASELINE)
     return policies
 
 
-def _compare(settings: EvaluateSettings, policies: dict[str, str], episodes: list[tuple[str, int]]) -> dict[str, dict[str, Any]]:
+def _compare(settings: EvaluateSettings, policies: dict[str, str], episodes: list[tuple[str, int]]) -> Judgement:
     cores = len(os.sched_getaffinity(0))
     processes = 1 if settings.gui else min(settings.num_workers or cores, len(episodes))
     environment = EnvironmentSpec(

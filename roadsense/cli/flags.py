@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args
@@ -98,7 +99,15 @@ def _assign(values: dict[str, Any], assignment: str, defaults: Mapping[str, Any]
         inner = place.get(part)
         place[part] = dict(inner) if isinstance(inner, Mapping) else {}
         place = place[part]
-    place[last] = value
+    place[last] = _structure(assignment, value) if value.startswith(("{", "[")) else value
+
+
+def _structure(assignment: str, value: str) -> Any:
+    """A value that is an object or a list, as JSON: keys may then hold dots."""
+    try:
+        return json.loads(value)
+    except ValueError as problem:
+        raise UsageError(f"--set {assignment!r}: the value is no JSON ({problem}); quote keys and texts with double quotes") from None
 
 
 def _is_settings(field: FieldInfo) -> bool:

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from roadsense import __version__
@@ -18,6 +19,7 @@ _COMMANDS: Final = {
     "check": "verify a dataset: hashes, files, configs, and by really driving every scenario",
     "train": "train a policy",
     "evaluate": "drive the fixed evaluation list with a policy",
+    "compare": "judge policies against each other from recorded episodes",
     "replay": "play a recorded episode again, exactly",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
@@ -28,6 +30,8 @@ _INTERRUPTED: Final = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 defects found, 2 bad input, 4 dependency, 130 / 143 stopped by a signal."""
     words = with_underscores(sys.argv[1:] if argv is None else argv)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # own parts are named module:function; the user's modules lie where the user works
     debug = "--debug" in words or os.environ.get("ROADSENSE_DEBUG") == "1"
     try:
         return _run(words)

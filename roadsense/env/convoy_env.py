@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.config import DEFAULT_EGO_ID, SumoSettings
+from roadsense.config import DEFAULT_EGO_ID, STEP_LENGTH_S, SumoSettings
 from roadsense.env.episodes import (
     Assignment,
     EpisodePlan,
@@ -21,13 +21,15 @@ from roadsense.env.episodes import (
 )
 from roadsense.env.observation import Observation, observe
 from roadsense.env.outcome import Outcome
+from roadsense.env.reward import Reward
 from roadsense.env.settings import TaskSettings
 from roadsense.env.task import ConvoyEpisode, StepResult
 from roadsense.errors import UsageError
+from roadsense.extensions import import_callable
 from roadsense.peer_set import action_space, observation_space
 from roadsense.radio.parameters import load_parameters
 from roadsense.radio.radio import Radio
-from roadsense.scenario.dataset import Dataset
+from roadsense.scenario.dataset import Dataset, Scenario
 from roadsense.scenario.route_geometry import LanePaths
 from roadsense.seeding import stream, sumo_seed
 from roadsense.state import SimulatorState
@@ -101,7 +103,12 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._state: SimulatorState
         self._observation: Observation
         self._radio: Radio
+        self._reward = Reward(self.task_settings.reward)
+        if self.task_settings.hazard.source is not None:
+            import_callable(self.task_settings.hazard.source, "hazard source")  # refused now, not in the first episode
         self._episode: ConvoyEpisode | None = None
+        self._equipped_ids: tuple[str, ...] | None = None
+        self._equipped_among: tuple[str, ...] = ()
 
     def assign(self, assignment: Assignment) -> None:
         """Take a place in a parallel run; the next `reset` begins with its first episode."""
@@ -139,7 +146,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._state = self._simulator.step(commands)
         result = self._episode.after_step(braking, before, self._state)
         if self._episode.plan.scenario.ego_id in self._state.vehicles.index:
-            self._observation = self._observe(braking)
+            self._observation = self._observe(self._episode, braking)
         info = self._info(result)
         if result.outcome is None:
             return self._observation, result.reward, False, False, info
@@ -159,6 +166,11 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def episode(self) -> ConvoyEpisode | None:
         """The running episode with its true situation: for privileged reference policies and diagnosis, never for the agent."""
         return self._episode
+
+    @property
+    def state(self) -> SimulatorState:
+        """The true state at the next decision; like `episode`, never for the agent."""
+        return self._state
 
     @property
     def session(self) -> SumoSession | None:
@@ -190,6 +202,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """Load the scenario, drive the warm-up, let the radio listen, and draw what will happen."""
         scenario, settings = plan.scenario, self.task_settings
         self._episode = None
+        self._equipped_ids = None
         simulator = self._simulator
         state = simulator.reset(scenario.options(), seed=sumo_seed(plan.identity))
         convoy = [scenario.ego_id, *(scenario.peer_ids or ())]
@@ -203,21 +216,32 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if plan.training:
             parameters = parameters.randomized(stream(plan.identity, "radio_parameters"))
         self._radio = Radio(parameters, ego_id=scenario.ego_id, rng=stream(plan.identity, "radio"))
-        for _ in range(round(min(settings.radio_warm_up_s, settings.warm_up_s) * 10)):
-            self._radio.step(state, scenario.peer_ids)
+        speeds_mps = []
+        for _ in range(round(min(settings.radio_warm_up_s, settings.warm_up_s) / STEP_LENGTH_S)):
+            self._radio.step(state, self._equipped(scenario, state))
             state = simulator.step()
+            ego = state.vehicles.index.get(scenario.ego_id)
+            if ego is not None:
+                speeds_mps.append(float(state.vehicles.speed_mps[ego]))
         lanes = LanePaths(scenario.network_file)
         self._state = state
-        self._episode = ConvoyEpisode(settings, plan, state, lanes, route_edges)
-        self._observation = self._observe(0.0)
+        self._episode = ConvoyEpisode(settings, plan, state, lanes, route_edges, reward=self._reward, recent_speeds_mps=speeds_mps)
+        self._observation = self._observe(self._episode, 0.0)
 
-    def _observe(self, previous_action: float) -> Observation:
-        heard = self._radio.step(self._state, self._equipped)
+    def _observe(self, episode: ConvoyEpisode, previous_action: float) -> Observation:
+        heard = self._radio.step(self._state, self._equipped(episode.plan.scenario, self._state))
+        episode.hear(heard, self._state)
         return observe(self._radio.own_measurement(self._state), heard, previous_action)
 
-    @property
-    def _equipped(self) -> tuple[str, ...] | None:
-        return self._episode.plan.scenario.peer_ids if self._episode is not None else None
+    def _equipped(self, scenario: Scenario, state: SimulatorState) -> tuple[str, ...] | None:
+        """The cars with a radio among those nearby; None means all."""
+        if scenario.peer_ids is None:
+            return None
+        ids = state.vehicles.ids
+        if self._equipped_ids is None or ids != self._equipped_among:
+            self._equipped_ids = tuple(vehicle_id for vehicle_id in ids if scenario.is_equipped(vehicle_id))
+            self._equipped_among = ids
+        return self._equipped_ids
 
     def _info(self, result: StepResult | None = None) -> dict[str, Any]:
         plan = self._episode.plan if self._episode is not None else None

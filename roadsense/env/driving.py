@@ -1,73 +1,97 @@
-"""Who drives which car in the next step: the agent, the distracted driver, the hazard, or SUMO's car-following.
+"""Who drives the ego in the next step: the agent, the distracted driver, or SUMO's attentive one.
 
 Every command is a speed that SUMO reaches exactly within the step, so the deceleration commanded is the deceleration achieved.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
 import numpy as np
 
 from roadsense.config import STEP_LENGTH_S
-from roadsense.env.script import EpisodeScript, Hazard
+from roadsense.env.script import EpisodeScript
 from roadsense.env.settings import TaskSettings
 from roadsense.features import RELEASE_THRESHOLD
 from roadsense.state import SpeedCommand
 
-# Holding noise decays towards the held speed with this factor per step (a time constant of one second).
-_HOLD_NOISE_MEMORY = 0.9
+_REMEMBERED_STEPS: Final = 20
+# Larger deviations are manoeuvres (a gear change, the begin of braking), not the small noise of driving on.
+_LARGEST_NOISE_MPS: Final = 0.1
+
+
+class SpeedNoise:
+    """The small noise in this driver's speed, so that a held speed looks like the speeds before.
+
+    A noise value is how far a speed lies from the mean of its two neighbours, times sqrt(2/3): for independent noise around a trend, that
+    has the standard deviation of the noise, and a trend cancels. While the driver is distracted, noise is drawn from the last such values,
+    so neither the ego's acceleration nor its speed tells by its flatness that nobody is driving.
+    """
+
+    def __init__(self, speeds_mps: Iterable[float]) -> None:
+        self._speeds_mps: deque[float] = deque(maxlen=3)
+        self._values_mps: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
+        for speed_mps in speeds_mps:
+            self.watch(speed_mps)
+
+    def watch(self, speed_mps: float) -> None:
+        """Add the speed after a step in which the attentive driver drove."""
+        self._speeds_mps.append(speed_mps)
+        if len(self._speeds_mps) == self._speeds_mps.maxlen:
+            before, middle, after = self._speeds_mps
+            deviation_mps = math.sqrt(2 / 3) * (middle - (before + after) / 2)
+            self._values_mps.append(min(_LARGEST_NOISE_MPS, max(-_LARGEST_NOISE_MPS, deviation_mps)))
+
+    def interrupt(self) -> None:
+        """Somebody else drives now: speeds before and after are no neighbours."""
+        self._speeds_mps.clear()
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Noise for one step in m/s; 0 where nothing was watched yet."""
+        place = rng.random()
+        return self._values_mps[int(place * len(self._values_mps))] if self._values_mps else 0.0
 
 
 class EgoDriver:
-    """Turns the agent's action and the driver's attention into a speed for the ego."""
+    """Turns the agent's action and the driver's attention into a speed for the ego.
 
-    def __init__(self, settings: TaskSettings, ego_id: str, script: EpisodeScript, rng: np.random.Generator) -> None:
+    Args:
+        settings: the task.
+        ego_id: the ego's vehicle id.
+        script: says when the driver is distracted.
+        rng: the driver's stream.
+        recent_speeds_mps: the ego's speeds before the first decision, one per step, when the attentive driver drove.
+    """
+
+    def __init__(
+        self, settings: TaskSettings, ego_id: str, script: EpisodeScript, rng: np.random.Generator, recent_speeds_mps: Iterable[float]
+    ) -> None:
         self._settings = settings
         self._ego_id = ego_id
-        self._distraction = script.distraction
+        self._script = script
         self._rng = rng
+        self._noise = SpeedNoise(recent_speeds_mps)
         self._held_speed_mps: float | None = None
-        self._noise_mps = 0.0
-
-    def is_distracted(self, time_s: float) -> bool:
-        """Whether the driver holds the speed at this time after the first decision."""
-        window = self._distraction
-        return window is not None and window.start_s <= time_s < window.end_s
 
     def command(self, action: float, speed_mps: float, time_s: float) -> SpeedCommand:
         """The ego's command: braking above the release threshold, else holding while distracted, else the attentive driver."""
         if action > RELEASE_THRESHOLD:
             self._held_speed_mps = None
+            self._noise.interrupt()
             braked_mps = speed_mps - self._settings.max_braking_mps2 * action * STEP_LENGTH_S
             return SpeedCommand(vehicle_id=self._ego_id, speed_mps=max(0.0, braked_mps))
-        if self.is_distracted(time_s):
+        if self._script.is_distracted(time_s):
             return SpeedCommand(vehicle_id=self._ego_id, speed_mps=self._hold(speed_mps))
         self._held_speed_mps = None
+        self._noise.watch(speed_mps)
         return SpeedCommand(vehicle_id=self._ego_id, speed_mps=None)
 
     def _hold(self, speed_mps: float) -> float:
         if self._held_speed_mps is None:
-            self._held_speed_mps, self._noise_mps = speed_mps, 0.0
-        kick_mps = self._settings.distraction.speed_noise_mps * self._rng.standard_normal()
-        self._noise_mps = _HOLD_NOISE_MEMORY * self._noise_mps + kick_mps
-        return max(0.0, self._held_speed_mps + self._noise_mps) if self._held_speed_mps > 0 else 0.0
-
-
-class HazardDriver:
-    """Brakes the hazard car from its onset to its end speed, keeps it there, and hands it back when the hazard resolves."""
-
-    def __init__(self, hazard: Hazard) -> None:
-        self.hazard = hazard
-        self._end_speed_mps: float | None = None
-        self._resolved = False
-
-    def command(self, speed_mps: float, time_s: float) -> SpeedCommand | None:
-        """The hazard car's command, or None while SUMO drives it."""
-        if time_s < self.hazard.onset_s or self._resolved:
-            return None
-        if time_s >= self.hazard.resolves_s:
-            self._resolved = True
-            return SpeedCommand(vehicle_id=self.hazard.vehicle_id, speed_mps=None)
-        if self._end_speed_mps is None:
-            self._end_speed_mps = self.hazard.end_speed_fraction * speed_mps
-        braked_mps = speed_mps - self.hazard.decel_mps2 * STEP_LENGTH_S
-        return SpeedCommand(vehicle_id=self.hazard.vehicle_id, speed_mps=max(self._end_speed_mps, braked_mps))
+            self._held_speed_mps = speed_mps
+            self._noise.interrupt()
+        # A standing car stands still.
+        return max(0.0, self._held_speed_mps + self._noise.draw(self._rng)) if self._held_speed_mps > 0 else 0.0

@@ -18,6 +18,10 @@ class LaneOffsets(Protocol):
         """Lane id -> offset of its start."""
         ...
 
+    def speed_limit_mps(self, lane_id: str) -> float:
+        """The speed limit on a lane."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
@@ -27,6 +31,7 @@ class Situation:
     """
 
     speed_mps: float
+    speed_limit_mps: float  # of the lane the ego is on
     accel_mps2: float  # achieved in the last step: change of speed over the step length
     leader_id: str | None
     gap_m: float
@@ -62,6 +67,7 @@ def assess(
     speed_before_mps = float(before.speed_mps[was]) if was >= 0 else speed_mps
     return Situation(
         speed_mps=speed_mps,
+        speed_limit_mps=lanes.speed_limit_mps(vehicles.lane_ids[ego]),
         accel_mps2=(speed_mps - speed_before_mps) / STEP_LENGTH_S if state is not previous else float(vehicles.accel_mps2[ego]),
         leader_id=None if leader is None else vehicles.ids[leader],
         gap_m=gap_m,
@@ -69,26 +75,19 @@ def assess(
     )
 
 
-def cars_ahead(vehicles: VehicleStates, ego_id: str, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> tuple[str, ...]:
-    """Ids of all cars ahead of the ego on its path, nearest first."""
-    ego = vehicles.index[ego_id]
-    fronts = _fronts_ahead(vehicles, ego, lanes, route_edges)
-    return tuple(vehicles.ids[row] for _, row in sorted(fronts))
-
-
 def _leader(vehicles: VehicleStates, ego: int, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> tuple[int | None, float]:
     """Row of the car with the nearest rear bumper, and the gap to it."""
     best: int | None = None
     best_gap_m = math.inf
-    for front_m, row in _fronts_ahead(vehicles, ego, lanes, route_edges):
+    for front_m, row in fronts_ahead(vehicles, ego, lanes, route_edges):
         gap_m = front_m - float(vehicles.length_m[row])
         if gap_m < best_gap_m:
             best, best_gap_m = row, gap_m
     return best, best_gap_m
 
 
-def _fronts_ahead(vehicles: VehicleStates, ego: int, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> list[tuple[float, int]]:
-    """(distance from the ego's front bumper to the other's front bumper, row) of all cars ahead on the ego's path."""
+def fronts_ahead(vehicles: VehicleStates, ego: int, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> list[tuple[float, int]]:
+    """(distance from the ego's front bumper to the other's front bumper, row) of all cars ahead on the ego's path, in no order."""
     starts_m = lanes.start_offsets(vehicles.lane_ids[ego], route_edges)
     own_m = float(vehicles.lane_position_m[ego])
     ahead = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from roadsense.env.outcome import Outcome
 from roadsense.env.record import EpisodeRecord
-from roadsense.env.reward import TERM_NAMES
 from roadsense.errors import RunDirectoryError
 
 SCHEMA: Final = pa.schema(
@@ -27,19 +26,25 @@ SCHEMA: Final = pa.schema(
         ("outcome", pa.string()),
         ("steps", pa.int32()),
         ("episode_return", pa.float64()),
-        ("reward_terms", pa.struct([(name, pa.float64()) for name in TERM_NAMES])),
+        ("reward_terms", pa.map_(pa.string(), pa.float64())),  # users add terms of their own
         ("hazard_fired", pa.bool_()),
+        ("hazard_kind", pa.string()),
         ("hazard_onset_s", pa.float64()),
         ("hazard_rank", pa.int32()),
         ("hazard_decel_mps2", pa.float64()),
+        ("hazard_heard_s", pa.float64()),
+        ("benign_braking", pa.bool_()),
         ("distracted", pa.bool_()),
         ("impact_speed_mps", pa.float64()),
         ("reaction_s", pa.float64()),
         ("steps_outside_hazard", pa.int32()),
         ("false_braking_steps", pa.int32()),
+        ("unsafe_steps", pa.int32()),
         ("min_gap_m", pa.float64()),
         ("min_time_to_collision_s", pa.float64()),
         ("max_decel_mps2", pa.float64()),
+        ("peak_braking_mps2", pa.float64()),
+        ("rms_jerk_mps3", pa.float64()),
         ("progress_m", pa.float64()),
         ("actions", pa.list_(pa.float32())),
     ]
@@ -67,11 +72,14 @@ class EpisodeTableWriter:
             self._flush()
 
     def add_table(self, path: Path) -> None:
-        """Append all rows of another episode table."""
+        """Append all rows of another episode table.
+
+        Raises:
+            RunDirectoryError: the file is no episode table of this version.
+        """
         self._flush()
-        source = pq.ParquetFile(path)
-        for group in range(source.num_row_groups):
-            self._writer.write_table(source.read_row_group(group).cast(SCHEMA))
+        for rows in _row_groups(path):
+            self._writer.write_table(rows)
 
     def close(self) -> None:
         """Write what is left and finish the file."""
@@ -90,23 +98,57 @@ class EpisodeTableWriter:
         self.close()
 
 
-def read_episodes(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of an episode table as dictionaries, a group at a time.
+def read_episodes(path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Iterator[dict[str, Any]]:
+    """Rows of an episode table as dictionaries with these columns, a group at a time.
 
     Raises:
-        RunDirectoryError: the file is missing or is no episode table.
+        RunDirectoryError: the file is missing or is no episode table of this version.
     """
+    for rows in _row_groups(path, columns):
+        yield from rows.to_pylist(maps_as_pydicts="strict")
+
+
+def records_of(rows: Iterable[dict[str, Any]]) -> Iterator[EpisodeRecord]:
+    """Rows as records again; rows that were read without their actions give records without any."""
+    for row in rows:
+        values: dict[str, Any] = {name: row.get(name) for name in _RECORD_FIELDS}
+        values.update(outcome=Outcome(row["outcome"]), actions=tuple(row.get("actions", ())))
+        yield EpisodeRecord(**values)
+
+
+def evaluation_records(path: Path) -> dict[str, list[EpisodeRecord]]:
+    """Evaluation episodes by policy, in the order of the table, without their actions (by far the largest part, and no figure needs them).
+
+    Raises:
+        RunDirectoryError: the file is no episode table of this version, or holds no evaluation episode.
+    """
+    found: dict[str, list[EpisodeRecord]] = {}
+    for row in read_episodes(path, [name for name in SCHEMA.names if name != "actions"]):
+        if row["phase"] == "eval":
+            found.setdefault(row["policy"], []).extend(records_of([row]))
+    if not found:
+        raise RunDirectoryError(f"{path}: holds no evaluation episode; give the episodes.parquet of an evaluation or of a finished run")
+    return found
+
+
+def _row_groups(path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Iterator[pa.Table]:
+    """The groups of a table, checked against the schema."""
     try:
-        table = pq.ParquetFile(path)
-        for group in range(table.num_row_groups):
-            yield from table.read_row_group(group).to_pylist()
+        with pq.ParquetFile(path) as table:
+            _check_schema(path, table.schema_arrow)
+            for group in range(table.num_row_groups):
+                yield table.read_row_group(group, columns=list(columns))
     except (OSError, pa.ArrowInvalid) as problem:
         raise RunDirectoryError(f"{path}: not a readable episode table ({problem}); give a run that has finished episodes") from None
 
 
-def records_of(rows: Iterable[dict[str, Any]]) -> Iterator[EpisodeRecord]:
-    """Rows as records again."""
-    for row in rows:
-        values = {name: row[name] for name in _RECORD_FIELDS}
-        values.update(outcome=Outcome(row["outcome"]), actions=tuple(row["actions"]))
-        yield EpisodeRecord(**values)
+def _check_schema(path: Path, schema: pa.Schema) -> None:
+    if schema.equals(SCHEMA):
+        return
+    missing = [name for name in SCHEMA.names if name not in schema.names]
+    unknown = [name for name in schema.names if name not in SCHEMA.names]
+    other = [name for name in SCHEMA.names if name in schema.names and not schema.field(name).equals(SCHEMA.field(name))]
+    raise RunDirectoryError(
+        f"{path}: its columns are not those of this version (missing {missing}, unknown {unknown}, of another type {other}); "
+        "read it with the version that wrote it (provenance.json), or evaluate again"
+    )

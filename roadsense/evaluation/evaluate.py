@@ -15,7 +15,7 @@ from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.record import EpisodeRecord
 from roadsense.errors import UsageError
 from roadsense.evaluation.policies import resolve_policy
-from roadsense.evaluation.reference_policies import Policy
+from roadsense.evaluation.reference import Policy
 from roadsense.evaluation.rollout import play_evaluation_episode
 from roadsense.scenario.dataset import Dataset
 

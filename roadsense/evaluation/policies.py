@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,23 +10,21 @@ import numpy as np
 
 from roadsense.artifacts.layout import RunLayout
 from roadsense.env.observation import Observation
-from roadsense.errors import PolicyError
-from roadsense.evaluation.reference_policies import REFERENCE_POLICIES, Policy
+from roadsense.errors import ConfigError, PolicyError
+from roadsense.evaluation.reference import REFERENCE_POLICIES, Policy, PrivilegedPolicy
+from roadsense.extensions import import_callable
 
 
 class FunctionPolicy:
-    """A function of the observation as a policy; an optional `begin(rng)` attribute is called for every episode."""
+    """A function of the observation as a policy."""
 
     def __init__(self, function: Callable[[Observation], float]) -> None:
         self._function = function
 
-    def begin(self, rng: np.random.Generator) -> None:
-        """Hand the episode's stream to the function, if it wants one."""
-        begin = getattr(self._function, "begin", None)
-        if begin is not None:
-            begin(rng)
+    def begin(self, _rng: np.random.Generator, /) -> None:
+        """A function has no memory to clear."""
 
-    def __call__(self, observation: Observation) -> float:
+    def __call__(self, observation: Observation, /) -> float:
         """The function's action."""
         return float(self._function(observation))
 
@@ -46,7 +43,7 @@ def resolve_policy(spec: str) -> Policy:
     if path.suffix == ".zip" or path.exists():
         return _load_model(path)
     if ":" in spec:
-        return FunctionPolicy(_import_function(spec))
+        return _own_policy(spec)
     close = difflib.get_close_matches(spec, REFERENCE_POLICIES, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(REFERENCE_POLICIES)}"
     raise PolicyError(f"no policy {spec!r}; {hint} Or give module:function, a run directory or a model_final.zip")
@@ -58,16 +55,20 @@ def _load_model(path: Path) -> Policy:
     return FunctionPolicy(load_policy(path))
 
 
-def _import_function(spec: str) -> Callable[[Observation], float]:
-    module_name, _, name = spec.partition(":")
+def _own_policy(spec: str) -> Policy:
+    """A user's policy: a function, or a class of policies that is built without arguments."""
     try:
-        target = getattr(importlib.import_module(module_name), name)
-    except ImportError as problem:
-        raise PolicyError(f"policy {spec!r}: cannot import {module_name!r} ({problem}); check the name and PYTHONPATH") from None
-    except AttributeError:
-        raise PolicyError(f"policy {spec!r}: module {module_name!r} has no {name!r}; check the name") from None
-    # A class is a factory of stateful policies; a function is the policy itself.
-    function: Callable[[Observation], float] = target() if isinstance(target, type) else target
-    if not callable(function):
-        raise PolicyError(f"policy {spec!r}: {name!r} is a {type(target).__name__}; give a function of the observation")
-    return function
+        target = import_callable(spec, "policy")
+    except ConfigError as refused:
+        raise PolicyError(str(refused)) from None
+    if not isinstance(target, type):
+        return FunctionPolicy(target)
+    try:
+        policy = target()
+    except TypeError as problem:
+        raise PolicyError(f"policy {spec!r}: cannot be built without arguments ({problem}); give every argument a default") from None
+    if hasattr(policy, "attach") and not isinstance(policy, PrivilegedPolicy):
+        raise PolicyError(f"policy {spec!r}: has attach(env) but lacks begin(rng) or __call__(observation); give it all three")
+    if not callable(policy):
+        raise PolicyError(f"policy {spec!r}: its objects cannot be called; give the class a __call__(observation)")
+    return policy if isinstance(policy, Policy) else FunctionPolicy(policy)

@@ -1,1 +1,1 @@
-"""What the ego hears: sensors, messages, links, delivery, neighbour table, and the measured parameter sets. Pure numpy, no SUMO."""
+"""What the ego hears: sensors, messages, links, relaying, neighbour table, and the measured parameter sets. Pure numpy, no SUMO."""

@@ -1,13 +1,14 @@
-"""Which packets reach the ego, and when: loss by distance in bursts, and latency, per link.
+"""Which broadcasts reach whom, and when: loss by distance in bursts, and latency, for every directed link between two cars.
 
 Loss is a two-state Gilbert-Elliott process per link (E. N. Gilbert, "Capacity of a burst-noise channel", 1960) that advances by one packet
-per step: a link in the good state delivers, in the bad state it loses. With mean burst length B and loss share l the transitions are
+per period: a link in the good state delivers, in the bad state it loses. With mean burst length B and loss share l the transitions are
 
     bad -> good:   r = 1 / B                  so runs of losses are geometric with mean B
     good -> bad:   p = r * l / (1 - l)        so the stationary share of the bad state, p / (p + r), is l
 
 which needs p <= 1, that is B >= l / (1 - l); `RadioParameters` refuses the rest. p follows the distance of the moment, so after a change of
-band the loss share settles within a few packets. A loss of 1 (out of range) is absorbing for as long as the car is there.
+band the loss share settles within a few packets. A loss of 1 (out of range) is absorbing for as long as the car is there. A link whose two
+cars were not both there a period ago starts in the stationary distribution.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.radio.draws import VehicleDraws
+from roadsense.config import STEP_LENGTH_S
+from roadsense.radio.arrays import carry_over
+from roadsense.radio.draws import LARGEST_NORMAL, Draws, KeyArray, mix, standard_normals, uniforms
 from roadsense.radio.parameters import RadioParameters
 from roadsense.state import FloatArray
 
-BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 
-_LOSS, _LATENCY = range(2)
+_GOOD, _BAD, _NEW = range(3)
+_LATENCY_STREAM = np.uint64(0x6C6174656E6379)  # sets a link's latencies apart from its losses
 _SHORTEST_LATENCY_S = 1e-4  # where the normal distribution's tail is cut: no frame is on the air for less
 
 
@@ -40,42 +43,48 @@ def latencies_s(normals: FloatArray, base_s: float, jitter_s: float) -> FloatArr
 
 
 class Links:
-    """The links from each car to one receiver. One stream per link, so a car's reception does not depend on which others are there."""
+    """The directed links from n senders to m receivers, the receivers being the first m senders.
 
-    def __init__(self, parameters: RadioParameters, receiver_id: str, root_seed: int) -> None:
-        self._edges_m = np.array(parameters.packet_loss.band_edges_m, dtype=np.float64)
-        self._loss = np.array(parameters.packet_loss.loss_probabilities, dtype=np.float64)
-        self._to_bad, self._stay_bad = burst_transitions(self._loss, parameters.burst_loss.mean_burst_packets)
+    Every link has its own state and its own streams for loss and latency, so it does not depend on which other cars are there.
+    """
+
+    def __init__(self, parameters: RadioParameters) -> None:
+        self._squared_edges_m2 = np.square(np.array(parameters.packet_loss.band_edges_m, dtype=np.float64))
+        loss = np.array(parameters.packet_loss.loss_probabilities, dtype=np.float64)
+        to_bad, stay_bad = burst_transitions(loss, parameters.burst_loss.mean_burst_packets)
+        self._bands = len(loss)
+        self._bad_probability = np.concatenate((to_bad, stay_bad, loss))  # by state, then band
         self._base_s, self._jitter_s = parameters.latency.base_s, parameters.latency.jitter_s
-        self._draws = VehicleDraws(root_seed, f"links to {receiver_id}", 2, _sample_link)
-        self._sender_ids: tuple[str, ...] = ()
-        self._bad: BoolArray = np.empty(0, dtype=np.bool_)
-        self._is_new: BoolArray = np.empty(0, dtype=np.bool_)
+        longest_s = self._base_s + LARGEST_NORMAL * self._jitter_s
+        # Who listens once per period cannot tell latencies apart that all end within it, so they need not be drawn.
+        self._latency_matters = longest_s > STEP_LENGTH_S
+        self._loss_draws, self._latency_draws = Draws(uniforms), Draws(standard_normals)
+        self._state: IntArray = np.empty((0, 0), dtype=np.intp)
 
-    def transmit(self, sender_ids: tuple[str, ...], distance_m: FloatArray, now_s: float) -> FloatArray:
-        """Time at which the packet each sender sends now reaches the receiver: array (n,), infinite where it is lost."""
-        if sender_ids != self._sender_ids:
-            self._arrange(sender_ids)
-        draws = self._draws.advance()
-        self._advance_states(self._edges_m.searchsorted(distance_m, side="right"), draws[_LOSS])
-        arrival_s = now_s + latencies_s(draws[_LATENCY], self._base_s, self._jitter_s)
-        arrival_s[self._bad] = np.inf
-        return arrival_s
+    def rearrange(self, sending_keys: KeyArray, receiving_keys: KeyArray, origin: IntArray) -> None:
+        """From now on the links lead from the n cars of `sending_keys` to the m of `receiving_keys`.
 
-    def _advance_states(self, band: IntArray, uniforms: FloatArray) -> None:
-        bad_probability = np.where(self._bad, self._stay_bad[band], self._to_bad[band])
-        if self._is_new.any():
-            bad_probability = np.where(self._is_new, self._loss[band], bad_probability)
-            self._is_new = np.zeros_like(self._is_new)
-        self._bad = uniforms < bad_probability
+        `origin` (n,) tells which car each was before, -1 for one that was not there.
+        """
+        self._state = carry_over(self._state, 0, origin, origin[: len(receiving_keys)], fill=_NEW)
+        keys = mix(sending_keys[:, None] + receiving_keys)
+        self._loss_draws.rekey(keys)
+        if self._latency_matters:
+            self._latency_draws.rekey(mix(keys ^ _LATENCY_STREAM))
 
-    def _arrange(self, sender_ids: tuple[str, ...]) -> None:
-        bad_before = dict(zip(self._sender_ids, self._bad.tolist(), strict=True))
-        self._is_new = np.array([sender_id not in bad_before for sender_id in sender_ids], dtype=np.bool_)
-        self._bad = np.array([bad_before.get(sender_id, False) for sender_id in sender_ids], dtype=np.bool_)
-        self._sender_ids = sender_ids
-        self._draws.arrange(sender_ids)
+    def transmit(self, period: int, now_s: float, x_m: FloatArray, y_m: FloatArray) -> FloatArray:
+        """When the broadcast that each car sends now, from its place (n,), reaches each receiver: array (n, m), infinite where it is lost.
 
+        Call it once per period; a latency that cannot matter to who listens once per period is given as the mean.
+        """
+        entry = self._state * self._bands + self._band(x_m, y_m)
+        lost = self._loss_draws.at(period) < self._bad_probability.take(entry)
+        self._state = lost.astype(np.intp)
+        if not self._latency_matters:
+            return np.where(lost, np.inf, now_s + self._base_s)
+        return np.where(lost, np.inf, now_s + latencies_s(self._latency_draws.at(period), self._base_s, self._jitter_s))
 
-def _sample_link(rng: np.random.Generator, steps: int) -> FloatArray:
-    return np.stack((rng.random(steps), rng.standard_normal(steps)), axis=1)
+    def _band(self, x_m: FloatArray, y_m: FloatArray) -> IntArray:
+        receivers = self._state.shape[1]
+        east_m, north_m = x_m[:, None] - x_m[:receivers], y_m[:, None] - y_m[:receivers]
+        return self._squared_edges_m2.searchsorted(east_m * east_m + north_m * north_m, side="right")

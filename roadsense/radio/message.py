@@ -1,6 +1,6 @@
 """What cars tell each other: their own measurement of where they are and how they move.
 
-Messages travel through the radio as the columns of one float64 matrix with the rows named here, so every step is a few array operations.
+The measurements of all cars in one step are the columns of one float64 matrix with the rows named here.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from typing import Final
 
 from roadsense.state import FloatArray
 
-X_M, Y_M, SPEED_MPS, ACCEL_MPS2, HEADING_RAD, MEASURED_S = range(6)
-MEASUREMENT_ROWS: Final = 5  # what a car measures; a message adds the time of the measurement
-MESSAGE_ROWS: Final = 6
+X_M, Y_M, SPEED_MPS, ACCEL_MPS2, HEADING_RAD = range(5)
+MEASUREMENT_ROWS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +27,10 @@ class OwnMeasurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardPeers:
-    """The neighbour table in one step: the newest message of every source that is not stale, in no meaningful order.
+    """The neighbour table in one step: the newest measurement of every source that is not stale, in no meaningful order.
 
-    All arrays are float64 (n,), row i from `source_ids[i]`. `age_s` is the time since the source measured what it sent, at least 0 and
-    at most `observation.stale_after_ms`. Headings are in (-pi, pi], counter-clockwise from east.
+    All arrays are float64 (n,), row i from `source_ids[i]`. `age_s` is the time since the source measured it, whether it came directly or
+    over relays, at least 0 and at most `observation.stale_after_ms`. Headings are in (-pi, pi], counter-clockwise from east.
     """
 
     source_ids: tuple[str, ...]

@@ -1,61 +1,64 @@
-"""The neighbour table: the newest message of every source, forgotten when it is stale."""
+"""The ego's neighbour table: the newest measurement of every source, forgotten when it is stale."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.radio.delivery import TIME_TOLERANCE_S, Packets
-from roadsense.radio.message import ACCEL_MPS2, HEADING_RAD, MEASURED_S, MESSAGE_ROWS, SPEED_MPS, X_M, Y_M, HeardPeers
+from roadsense.config import STEP_LENGTH_S
+from roadsense.radio.arrays import carry_over
+from roadsense.radio.message import ACCEL_MPS2, HEADING_RAD, MEASUREMENT_ROWS, SPEED_MPS, X_M, Y_M, HeardPeers
+from roadsense.radio.relay import TIME_TOLERANCE_S, IntArray, PeriodArray
 from roadsense.state import FloatArray
-
-_FIRST_CAPACITY = 16
 
 
 class NeighbourTable:
-    """One receiver's memory of the others; every source keeps its row for the whole episode."""
+    """What all cars measured in the last periods, and the part of it that the ego has heard and still believes.
+
+    The measurements lie in a ring of as many periods as fit into the time until a message is stale. That is enough when no period is
+    shorter than `STEP_LENGTH_S`.
+    """
 
     def __init__(self, stale_after_s: float) -> None:
         self._stale_after_s = stale_after_s
-        self._row_of: dict[str, int] = {}
-        self._ids: list[str] = []
-        self._messages: FloatArray = np.empty((MESSAGE_ROWS, 0))
+        self._periods = math.ceil(stale_after_s / STEP_LENGTH_S) + 2
+        self._measured_s: FloatArray = np.zeros(self._periods)
+        self._measured: FloatArray = np.zeros((self._periods, 0, MEASUREMENT_ROWS))
 
-    def rows(self, source_ids: Iterable[str]) -> NDArray[np.intp]:
-        """The rows of these sources, made where they are missing."""
-        rows = np.array([self._row(source_id) for source_id in source_ids], dtype=np.intp)
-        if len(self._ids) > self._messages.shape[1]:
-            grown = np.full((MESSAGE_ROWS, max(_FIRST_CAPACITY, 2 * len(self._ids))), -np.inf)
-            grown[:, : self._messages.shape[1]] = self._messages
-            self._messages = grown
-        return rows
+    def rearrange(self, origin: IntArray) -> None:
+        """From now on there are these cars; `origin` (n,) tells which car each was before, -1 for a new one."""
+        self._measured = carry_over(self._measured, 1, origin, fill=0.0)
 
-    def accept(self, packets: Packets) -> None:
-        """Keep each message unless its source has already been heard with a newer measurement (late packets may be overtaken)."""
-        newer = packets.messages[MEASURED_S] > self._messages[MEASURED_S, packets.rows]
-        kept = packets if newer.all() else packets.select(newer)
-        self._messages[:, kept.rows] = kept.messages
+    def record(self, period: int, now_s: float, measured: FloatArray) -> None:
+        """Keep what the first p cars measured in this period: array (5, p)."""
+        slot = period % self._periods
+        self._measured_s[slot] = now_s
+        self._measured[slot, : measured.shape[1]] = measured.T
 
-    def fresh(self, now_s: float) -> HeardPeers:
-        """Every source whose last measurement is not stale; the arrays belong to the caller."""
-        age_s = now_s - self._messages[MEASURED_S, : len(self._ids)]
-        rows = np.flatnonzero(age_s <= self._stale_after_s + TIME_TOLERANCE_S)
-        messages = self._messages[:, rows]
+    def remembers(self, period: int, earlier: PeriodArray) -> NDArray[np.bool_]:
+        """Which of some earlier periods, 0 meaning never, are still in the ring in this one; any shape."""
+        return earlier > max(0, period - self._periods)
+
+    def fresh(self, period: int, now_s: float, ids: tuple[str, ...], heard: PeriodArray) -> HeardPeers:
+        """The sources of which the ego has heard a measurement that is not stale; arrays of the caller's own.
+
+        `heard` (n,) is the newest period heard of each of the cars `ids`, 0 for never.
+        """
+        cars = np.flatnonzero(self.remembers(period, heard))
+        slots = heard[cars] % self._periods
+        age_s = now_s - self._measured_s[slots]
+        chosen = age_s <= self._stale_after_s + TIME_TOLERANCE_S
+        if not chosen.all():
+            cars, slots, age_s = cars[chosen], slots[chosen], age_s[chosen]
+        measured = self._measured[slots, cars].T.copy()
         return HeardPeers(
-            source_ids=tuple([self._ids[row] for row in rows.tolist()]),
-            x_m=messages[X_M],
-            y_m=messages[Y_M],
-            speed_mps=messages[SPEED_MPS],
-            accel_mps2=messages[ACCEL_MPS2],
-            heading_rad=messages[HEADING_RAD],
-            age_s=np.minimum(age_s[rows], self._stale_after_s),
+            source_ids=tuple([ids[car] for car in cars.tolist()]),
+            x_m=measured[X_M],
+            y_m=measured[Y_M],
+            speed_mps=measured[SPEED_MPS],
+            accel_mps2=measured[ACCEL_MPS2],
+            heading_rad=measured[HEADING_RAD],
+            age_s=np.minimum(age_s, self._stale_after_s),
         )
-
-    def _row(self, source_id: str) -> int:
-        row = self._row_of.get(source_id)
-        if row is None:
-            row = self._row_of[source_id] = len(self._ids)
-            self._ids.append(source_id)
-        return row

@@ -1,7 +1,7 @@
 """The radio's parameter file: validated section by section, measured units in the file, SI through properties.
 
-Every key is required except `sensor_noise.gps_correlation_s`. Probabilities and noise are per packet and per message; standard
-deviations are those of a normal distribution, for GPS along each axis.
+Every key is required except `sensor_noise.gps_correlation_s` and the section `relay`, which measured sets lack. Probabilities and noise are
+per packet and per message; standard deviations are those of a normal distribution, for GPS along each axis.
 """
 
 from __future__ import annotations
@@ -82,6 +82,12 @@ class BurstLoss(Settings):
     mean_burst_packets: Number = Field(ge=1, le=1000)
 
 
+class Relay(Settings):
+    """How far a message travels: cars forward what they have heard, one link per period."""
+
+    max_hops: Annotated[int, Strict()] = Field(3, ge=1, le=10, description="links from the source to the ego at most; 1: no relaying")
+
+
 class SensorNoise(Settings):
     """Standard deviations of what a car measures of itself, drawn once per message at the sender."""
 
@@ -132,6 +138,7 @@ class RadioParameters(Settings):
     latency: Latency
     packet_loss: PacketLoss
     burst_loss: BurstLoss
+    relay: Relay = Relay(max_hops=3)
     sensor_noise: SensorNoise
     observation: ObservationLimits
     domain_randomization: DomainRandomization
@@ -172,11 +179,12 @@ class RadioParameters(Settings):
 
     @classmethod
     def perfect(cls) -> Self:
-        """No loss, no noise, no latency: what is sent is heard exactly, in the same step."""
+        """No loss, no noise, no latency and no need of relays: what is sent is heard exactly, in the same step."""
         return cls(
             latency=Latency(base_ms=0.0, jitter_ms=0.0),
             packet_loss=PacketLoss(band_edges_m=(), loss_probabilities=(0.0,)),
             burst_loss=BurstLoss(mean_burst_packets=1.0),
+            relay=Relay(max_hops=1),
             sensor_noise=SensorNoise(gps_m=0.0, gps_correlation_s=0.0, speed_mps=0.0, accel_mps2=0.0, heading_deg=0.0),
             observation=ObservationLimits(stale_after_ms=500.0),
             domain_randomization=DomainRandomization(enabled=False, min_factor=1.0, max_factor=1.0),
@@ -201,6 +209,7 @@ class RadioParameters(Settings):
             latency=Latency(base_ms=self.latency.base_ms * base, jitter_ms=min(self.latency.jitter_ms * jitter, 60_000.0)),
             packet_loss=PacketLoss(band_edges_m=self.packet_loss.band_edges_m, loss_probabilities=losses),
             burst_loss=BurstLoss(mean_burst_packets=burst_packets),
+            relay=self.relay,
             sensor_noise=SensorNoise(
                 gps_m=min(noise.gps_m * gps, 1000.0),
                 gps_correlation_s=min(noise.gps_correlation_s * correlation, 100_000.0),

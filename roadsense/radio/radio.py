@@ -1,18 +1,16 @@
 """The ego's radio over one episode: who is heard, how late, with which errors.
 
-In every step (0.1 s) each equipped car measures itself, with noise drawn once, and broadcasts the measurement once; the link to the ego
-loses it or delivers it after its latency through a causal queue; the ego's neighbour table keeps the newest message per source.
+In every period (0.1 s) each equipped car measures itself, with noise drawn once, and broadcasts once: the measurement, and what it has
+heard from others before. Every directed link loses the broadcast or delivers it after its latency through a causal queue. So a measurement
+reaches the ego over at most `relay.max_hops` links, a period or more later for each link after the first, and keeps the values and the age
+that it has at its source. The ego's neighbour table holds the newest measurement per source.
 
-Randomness: every vehicle has a stream of its own for its sensors and one for its link, named by its id. The number of draws depends on
-neither parameters nor outcomes. What is heard from one car is therefore the same whatever other cars are there, and two parameter sets
-meet the same luck.
+Randomness: every vehicle has keys of its own, drawn from a stream named by its id, and every directed link has keys made of its two cars'
+(draws.py). What a link does is therefore the same whatever other cars are there, and two parameter sets meet the same luck.
 
-Not modelled: relaying over several hops, a range limit other than a loss of 1 in the table, collisions on the air between senders, offsets
-of the cars' clocks and broadcast phases (all measure at the step), shadowing by vehicles or terrain, correlation in time of any sensor
-error but that of the GPS.
-
-The per-step arithmetic lives in functions on arrays (`with_noise`, `correlated_errors`, `burst_transitions`, `latencies_s`) with vehicles
-along the last axis, so several environments can be laid side by side.
+Not modelled: collisions on the air between senders and the load that forwarding adds, a range limit other than a loss of 1 in the table,
+offsets of the cars' clocks and broadcast phases (all measure and send at the step), shadowing by vehicles or terrain, correlation of the
+losses or of the GPS errors between cars, correlation in time of any sensor error but that of the GPS.
 """
 
 from __future__ import annotations
@@ -20,18 +18,22 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadsense.config import STEP_LENGTH_S
 from roadsense.errors import UsageError
-from roadsense.radio.delivery import DeliveryQueue, Packets
+from roadsense.radio.draws import CarKeys
 from roadsense.radio.links import Links
-from roadsense.radio.message import MEASUREMENT_ROWS, MESSAGE_ROWS, HeardPeers, OwnMeasurement
+from roadsense.radio.message import MEASUREMENT_ROWS, HeardPeers, OwnMeasurement
 from roadsense.radio.neighbours import NeighbourTable
 from roadsense.radio.parameters import RadioParameters
+from roadsense.radio.relay import Relay
+from roadsense.radio.roster import Roster
 from roadsense.radio.sensors import Sensors
 from roadsense.state import FloatArray, SimulatorState, VehicleStates
 
 __all__ = ["HeardPeers", "OwnMeasurement", "Radio"]
+
+_SHORTEST_PERIOD_S = STEP_LENGTH_S * (1 - 1e-6)
 
 
 class Radio:
@@ -44,39 +46,42 @@ class Radio:
     """
 
     def __init__(self, parameters: RadioParameters, *, ego_id: str, rng: np.random.Generator) -> None:
-        root_seed = int(rng.integers(2**63))
         self._ego_id = ego_id
-        self._sensors = Sensors(parameters.sensor_noise, root_seed)
-        self._links = Links(parameters, ego_id, root_seed)
-        self._queue = DeliveryQueue()
+        self._keys = CarKeys(int(rng.integers(2**63)))
+        self._sensors = Sensors(parameters.sensor_noise, self._keys)
+        self._links = Links(parameters)
+        self._relay = Relay(parameters.relay.max_hops)
         self._table = NeighbourTable(parameters.observation.stale_after_s)
+        self._hears_at_once = parameters.latency.base_ms == 0
         self._measured: FloatArray = np.empty((MEASUREMENT_ROWS, 0))
         self._measured_s = -np.inf
         self._heard_s = -np.inf
+        self._period = 0
+        self._roster = Roster.empty()
         self._roster_key: tuple[tuple[str, ...], frozenset[str] | None] = ((), None)
-        self._sender_ids: tuple[str, ...] = ()
-        self._sender_columns: NDArray[np.intp] = np.empty(0, dtype=np.intp)
-        self._sender_rows: NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
     def step(self, state: SimulatorState, equipped: Collection[str] | None = None) -> HeardPeers:
         """Broadcast and receive once; returns what the ego knows of the others now.
 
-        `equipped` names the cars with a radio, `None` means all. Without the ego on the road nothing new is received. Raises `UsageError`
-        when time does not advance from one call to the next.
+        `equipped` names the cars with a radio beside the ego, `None` means all. Without the ego on the road nobody sends, and only what is
+        on the air still arrives. Raises `UsageError` when less than a period of 0.1 s has passed since the last call.
         """
-        if state.time_s <= self._heard_s:
+        if state.time_s < self._heard_s + _SHORTEST_PERIOD_S:
             raise UsageError(
-                f"the radio was stepped at {state.time_s:g} s after {self._heard_s:g} s; step it once per step, a new Radio per episode"
+                f"the radio was stepped at {state.time_s:g} s after {self._heard_s:g} s; "
+                f"step it once per {STEP_LENGTH_S:g} s, and use a new Radio per episode"
             )
         self._heard_s = state.time_s
+        self._period += 1
         measured = self._measure(state)
-        ego_column = state.vehicles.index.get(self._ego_id)
-        if ego_column is not None:
-            self._choose_senders(state.vehicles, equipped)
-            self._broadcast(state, measured, ego_column)
-        for packets in self._queue.collect(state.time_s):
-            self._table.accept(packets)
-        return self._table.fresh(state.time_s)
+        ego_is_here = self._ego_id in state.vehicles.index
+        if ego_is_here:
+            self._follow(state.vehicles, equipped)
+        # First receive, then send: what arrives now may be forwarded now, what is sent now is not known to others yet.
+        self._relay.collect(state.time_s)
+        if ego_is_here:
+            self._broadcast(state, measured)
+        return self._table.fresh(self._period, state.time_s, self._roster.ids, self._relay.heard)
 
     def own_measurement(self, state: SimulatorState) -> OwnMeasurement:
         """What the ego's own sensors say in this step, before or after `step` of the same state; raises `UsageError` without the ego."""
@@ -95,25 +100,27 @@ class Radio:
             self._measured_s = state.time_s
         return self._measured
 
-    def _choose_senders(self, vehicles: VehicleStates, equipped: Collection[str] | None) -> None:
+    def _follow(self, vehicles: VehicleStates, equipped: Collection[str] | None) -> None:
         key = (vehicles.ids, None if equipped is None else frozenset(equipped))
         if key == self._roster_key:
             return
-        chosen = vehicles.ids if key[1] is None else key[1]
-        senders = [
-            (vehicle_id, column) for column, vehicle_id in enumerate(vehicles.ids) if vehicle_id in chosen and vehicle_id != self._ego_id
-        ]
+        before = self._roster
+        remembered = self._table.remembers(self._period, self._relay.sent)
+        self._roster, origin = before.follow(vehicles, self._ego_id, key[1], remembered)
         self._roster_key = key
-        self._sender_ids = tuple([sender_id for sender_id, _ in senders])
-        self._sender_columns = np.array([column for _, column in senders], dtype=np.intp)
-        self._sender_rows = self._table.rows(self._sender_ids)
+        if (self._roster.ids, self._roster.present) == (before.ids, before.present):
+            return
+        self._relay.rearrange(origin)
+        self._table.rearrange(origin)
+        here = self._roster.present
+        _, sending, receiving = self._keys.of(self._roster.ids[:here])
+        receivers = here if self._relay.forwards else 1
+        self._links.rearrange(sending, receiving[:receivers], np.where(origin[:here] < before.present, origin[:here], -1))
 
-    def _broadcast(self, state: SimulatorState, measured: FloatArray, ego_column: int) -> None:
-        x_m, y_m = state.vehicles.x_m, state.vehicles.y_m
-        columns = self._sender_columns
-        distance_m = np.hypot(x_m[columns] - x_m[ego_column], y_m[columns] - y_m[ego_column])
-        messages = np.empty((MESSAGE_ROWS, len(columns)))
-        messages[:MEASUREMENT_ROWS] = measured[:, columns]
-        messages[MEASUREMENT_ROWS] = state.time_s
-        arrival_s = self._links.transmit(self._sender_ids, distance_m, state.time_s)
-        self._queue.send(Packets(arrival_s=arrival_s, rows=self._sender_rows, messages=messages))
+    def _broadcast(self, state: SimulatorState, measured: FloatArray) -> None:
+        columns = self._roster.columns
+        self._table.record(self._period, state.time_s, measured[:, columns])
+        arrival_s = self._links.transmit(self._period, state.time_s, state.vehicles.x_m[columns], state.vehicles.y_m[columns])
+        self._relay.broadcast(self._period, arrival_s)
+        if self._hears_at_once:
+            self._relay.collect(state.time_s)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadsense.radio.angles import wrap_angle
-from roadsense.radio.draws import VehicleDraws
-from roadsense.radio.message import HEADING_RAD, MEASUREMENT_ROWS, SPEED_MPS, X_M, Y_M
+from roadsense.radio.arrays import carry_over
+from roadsense.radio.draws import CarKeys, Draws, mix, standard_normals
+from roadsense.radio.message import HEADING_RAD, MEASUREMENT_ROWS, SPEED_MPS, Y_M
 from roadsense.radio.parameters import SensorNoise
 from roadsense.state import FloatArray, VehicleStates
+
+_GPS_ROWS = Y_M + 1  # east and north, the first two
+_QUANTITIES = np.arange(MEASUREMENT_ROWS, dtype=np.uint64)[:, None]  # tells the streams of one car's sensors apart
 
 
 def truth_matrix(vehicles: VehicleStates) -> FloatArray:
@@ -38,40 +43,46 @@ def correlated_errors(previous: FloatArray, normals: FloatArray, memory: float) 
 
 
 class Sensors:
-    """The sensors of all cars of an episode; remembers nothing but the correlated part of the GPS error."""
+    """The sensors of all cars of an episode; remembers nothing but the GPS error."""
 
-    def __init__(self, noise: SensorNoise, root_seed: int) -> None:
+    def __init__(self, noise: SensorNoise, keys: CarKeys) -> None:
         self._std = np.array([[noise.gps_m], [noise.gps_m], [noise.speed_mps], [noise.accel_mps2], [noise.heading_rad]])
         self._correlation_s = noise.gps_correlation_s
-        self._draws = VehicleDraws(
-            root_seed, "sensors", MEASUREMENT_ROWS, lambda rng, steps: rng.standard_normal((steps, MEASUREMENT_ROWS))
-        )
+        self._keys = keys
+        self._draws = Draws(standard_normals)
+        self._steps = 0
         self._ids: tuple[str, ...] = ()
-        self._gps_error: FloatArray = np.empty((2, 0))
-        self._is_new = np.empty(0, dtype=np.bool_)
+        self._gps_error: FloatArray = np.empty((_GPS_ROWS, 0))
+        self._is_new: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+        self._has_new = False
+        self._draws.rekey(np.empty((MEASUREMENT_ROWS, 0), dtype=np.uint64))
 
     def measure(self, vehicles: VehicleStates, elapsed_s: float) -> FloatArray:
         """What each vehicle measures now: array (5, N); `elapsed_s` is the time since the last call (any value in the first)."""
         if vehicles.ids != self._ids:
             self._arrange(vehicles.ids)
-        errors = self._draws.advance()
+        errors = self._draws.at(self._steps)
+        self._steps += 1
         if self._correlation_s > 0:
             errors = self._correlate(errors, math.exp(-elapsed_s / self._correlation_s))
         return with_noise(truth_matrix(vehicles), errors, self._std)
 
     def _correlate(self, normals: FloatArray, memory: float) -> FloatArray:
-        gps = normals[X_M : Y_M + 1]
-        # A car that was not there a step ago starts in the stationary distribution.
-        self._gps_error = np.where(self._is_new, gps, correlated_errors(self._gps_error, gps, memory))
-        self._is_new = np.zeros_like(self._is_new)
-        return np.concatenate((self._gps_error, normals[Y_M + 1 :]))
+        gps = correlated_errors(self._gps_error, normals[:_GPS_ROWS], memory)
+        if self._has_new:
+            # A car that was not there a step ago starts in the stationary distribution.
+            gps = np.where(self._is_new, normals[:_GPS_ROWS], gps)
+            self._has_new = False
+        self._gps_error = gps
+        errors = normals.copy()
+        errors[:_GPS_ROWS] = gps
+        return errors
 
     def _arrange(self, ids: tuple[str, ...]) -> None:
         column_before = {vehicle_id: column for column, vehicle_id in enumerate(self._ids)}
-        source = np.array([column_before.get(vehicle_id, -1) for vehicle_id in ids], dtype=np.intp)
-        self._is_new = source < 0
-        gps_error = np.zeros((2, len(ids)))
-        gps_error[:, ~self._is_new] = self._gps_error[:, source[~self._is_new]]
-        self._gps_error = gps_error
+        origin = np.array([column_before.get(vehicle_id, -1) for vehicle_id in ids], dtype=np.intp)
+        self._is_new = origin < 0
+        self._has_new = bool(self._is_new.any())
+        self._gps_error = carry_over(self._gps_error, 1, origin, fill=0.0)
         self._ids = ids
-        self._draws.arrange(ids)
+        self._draws.rekey(mix(self._keys.of(ids)[0] + _QUANTITIES))

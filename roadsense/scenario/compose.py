@@ -13,11 +13,12 @@ from roadsense.errors import DatasetError
 from roadsense.scenario.base import BaseScenario
 from roadsense.scenario.convoy import Convoy, ConvoyCar, draw_convoy
 from roadsense.scenario.convoy_settings import ConvoySettings
+from roadsense.scenario.naming import density_word, scenario_id, style_word
 from roadsense.scenario.outputs import silence_outputs
 from roadsense.scenario.road import car_type, read_car_types, read_road
 from roadsense.scenario.sampler import Plan
 from roadsense.scenario.sumocfg import ADDITIONAL, INPUT_FILES, NETWORK, ROUTES
-from roadsense.scenario.traffic import Draws, parse_time, perturb_traffic, sort_by_departure
+from roadsense.scenario.traffic import Traffic, parse_time, perturb_traffic, sort_by_departure
 from roadsense.scenario.xml_files import parse_xml, xml_bytes
 
 SUMOCFG_FILE: Final = "scenario.sumocfg"
@@ -32,8 +33,9 @@ _TIME_OPTIONS: Final = frozenset({"begin", "end"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedScenario:
-    """File contents by name, the peers (None: every other vehicle), and every value that was drawn."""
+    """The scenario's id, file contents by name, the peers (None: every other vehicle), and every value that was drawn."""
 
+    scenario_id: str
     files: Mapping[str, bytes]
     peer_ids: tuple[str, ...] | None
     drawn: Mapping[str, Any]
@@ -47,18 +49,23 @@ def compose(plan: Plan, ego_id: str) -> ComposedScenario:
     for path, root in parsed.items():
         silence_outputs(root, str(path))
     roots = list(parsed.values())
-    drawn: dict[str, Any]
+    convoy: Convoy | None = None
+    peer_ids: tuple[str, ...] | None = None
     if base.convoy is None:
         _require_ego(base, roots, ego_id)
-        drawn, peer_ids = {**perturb_traffic(roots, plan.streams, ego_id)}, None
+        traffic = perturb_traffic(roots, plan.streams, ego_id)
     else:
         convoy, traffic = _replace_convoy(plan, base.convoy, roots, ego_id)
-        drawn = {**traffic, "convoy": _convoy_draws(convoy)}
         peer_ids = tuple(sorted(car.vehicle_id for car in convoy.cars if car.vehicle_id != ego_id))
     files = {names[path]: content for path, content in base.files.items()}
     files |= {names[path]: xml_bytes(root) for path, root in parsed.items()}
     files[SUMOCFG_FILE] = xml_bytes(_configuration(base, names))
-    return ComposedScenario(files=files, peer_ids=peer_ids, drawn=drawn)
+    return ComposedScenario(
+        scenario_id=scenario_id(plan.stem, density_word(traffic.flow_factor), style_word(convoy, base.convoy), plan.peer_count),
+        files=files,
+        peer_ids=peer_ids,
+        drawn=traffic.drawn if convoy is None else {**traffic.drawn, "convoy": _convoy_draws(convoy)},
+    )
 
 
 def _layout(base: BaseScenario) -> dict[Path, str]:
@@ -96,7 +103,7 @@ def _require_ego(base: BaseScenario, roots: Sequence[Element], ego_id: str) -> N
         raise DatasetError(f"{base.config.path}: the ego {ego_id!r} departs at {departs}; set its depart to {begin_s:g}, the begin")
 
 
-def _replace_convoy(plan: Plan, settings: ConvoySettings, roots: Sequence[Element], ego_id: str) -> tuple[Convoy, Draws]:
+def _replace_convoy(plan: Plan, settings: ConvoySettings, roots: Sequence[Element], ego_id: str) -> tuple[Convoy, Traffic]:
     """Draw a convoy in place of the base's and perturb the traffic around it.
 
     Every car gets a type of its own, because sigma and tau belong to types; the base's types make room for them.
@@ -108,13 +115,13 @@ def _replace_convoy(plan: Plan, settings: ConvoySettings, roots: Sequence[Elemen
     _remove(roots, [vehicle for root in roots for vehicle in root.findall("vehicle") if vehicle.get("route") == settings.route])
     in_use = {element.get("type") for root in roots for element in root.iter()}
     _remove(roots, [element for type_id, element in elements.items() if type_id not in in_use])
-    draws = perturb_traffic(roots, plan.streams, ego_id)
+    traffic = perturb_traffic(roots, plan.streams, ego_id)
     home = next(root for root in roots if any(route.get("id") == settings.route for route in root.iter("route")))
     for car in convoy.cars:
         home.append(_own_type(elements[car.car_type.type_id], car))
         home.append(_vehicle(settings, convoy, car))
     sort_by_departure(home)
-    return convoy, draws
+    return convoy, traffic
 
 
 def _remove(roots: Sequence[Element], unwanted: Sequence[Element]) -> None:

@@ -90,7 +90,7 @@ def draw_convoy(
     jitters[ahead] = 0.0  # the ego stays where it was drawn
     speed_mps = math.floor(road.first_limit_mps * factors[0] * 100) / 100
     offsets = _offsets(cars, headways, jitters, speed_mps)
-    front_m = _front_position(streams("position"), road, rear_m=cars[-1].length_m - offsets[-1])
+    front_m = _front_position(streams("position"), road, settings, rear_m=cars[-1].length_m - offsets[-1])
     places = zip(ids, cars, factors, sigmas, headways, jitters, offsets, strict=True)
     return Convoy(
         cars=tuple(
@@ -147,11 +147,18 @@ def _offsets(cars: Sequence[CarType], headways: Sequence[float], jitters: Sequen
     return offsets
 
 
-def _front_position(rng: np.random.Generator, road: Road, rear_m: float) -> float:
-    """Uniform over all places from which the rear fits on the road and the fastest driver stays on it for the horizon."""
+def _front_position(rng: np.random.Generator, road: Road, settings: ConvoySettings, rear_m: float) -> float:
+    """Uniform over all wanted places from which the rear fits on the road and the fastest driver stays on it for the horizon.
+
+    A convoy that is too long for the wanted places departs as near to them as its rear allows.
+    """
     farthest_m = road.route_m - HORIZON_S * SPEED_FACTOR_RANGE[1] * road.highest_limit_mps
     lowest = rear_m + _ROAD_MARGIN_M
     highest = min(farthest_m, road.first_edge_m) - _ROAD_MARGIN_M
+    if settings.front_m is not None:
+        wanted_m = settings.front_m
+        highest = min(highest, max(wanted_m[1], lowest))
+        lowest = max(lowest, wanted_m[0])
     if lowest > highest:
         raise DatasetError(
             f"{road.source}: the convoy's road is {lowest - highest:.0f} m too short to hold it and {HORIZON_S:.0f} s of driving; "

@@ -23,6 +23,7 @@ from roadsense.scenario.manifest import MANIFEST_FILE, Manifest, ScenarioEntry, 
 from roadsense.scenario.sampler import Split
 from roadsense.scenario.sumocfg import ADDITIONAL, NETWORK, ROUTES, input_options
 from roadsense.scenario.xml_files import parse_xml
+from roadsense.seeding import named_stream
 
 SUMOCFG_FILE: Final = "scenario.sumocfg"
 
@@ -31,8 +32,9 @@ SUMOCFG_FILE: Final = "scenario.sumocfg"
 class Scenario:
     """What one episode drives.
 
-    `peer_ids` are the equipped cars besides the ego; None means that every other vehicle is equipped. `drawn` holds what the generator
-    drew, by quantity.
+    `peer_ids` are the convoy's cars besides the ego; None means that every other vehicle is equipped with a radio. Of the background
+    cars around a convoy the share `background_equipment_rate` is equipped; it is None together with `peer_ids`. `seed` belongs to the
+    scenario, not to an episode. `drawn` holds what the generator drew, by quantity.
     """
 
     scenario_id: str
@@ -42,7 +44,15 @@ class Scenario:
     ego_id: str
     peer_ids: tuple[str, ...] | None
     base: str
+    seed: int
+    background_equipment_rate: float | None
     drawn: Mapping[str, Any] = field(hash=False, repr=False)
+
+    def is_equipped(self, vehicle_id: str) -> bool:
+        """Whether a vehicle carries a radio; the same answer for a vehicle in every episode of the scenario."""
+        if self.peer_ids is None or self.background_equipment_rate is None or vehicle_id == self.ego_id or vehicle_id in self.peer_ids:
+            return True
+        return _equipment_draw(self.seed, vehicle_id) < self.background_equipment_rate
 
     def options(self) -> tuple[str, ...]:
         """SUMO command-line options for `SumoSession.reset`; read once per process and version of the file."""
@@ -84,15 +94,16 @@ class Dataset:
             directory=directory,
             hash=manifest.episodes_digest(),
             manifest=manifest,
-            train=tuple(_scenario(directory, "train", entry) for entry in manifest.train_scenarios),
-            eval=tuple(_scenario(directory, "eval", entry) for entry in manifest.eval_scenarios),
+            train=tuple(_generated(directory, "train", entry) for entry in manifest.train_scenarios),
+            eval=tuple(_generated(directory, "eval", entry) for entry in manifest.eval_scenarios),
         )
 
     @classmethod
     def from_sumocfg(cls, path: Path, ego_id: str = DEFAULT_EGO_ID) -> Dataset:
         """A dataset of one configuration, driven in both splits.
 
-        With a `convoy.json` beside it the peers are the vehicles on the convoy's route; otherwise every other vehicle is equipped.
+        With a `convoy.json` beside it the peers are the vehicles on the convoy's route, and of the others the middle of the range in it
+        is equipped; otherwise every other vehicle is.
         Raises DatasetError when the configuration or one of its inputs is missing or malformed.
         """
         base = BaseScenario.load(path, plain_name(path.absolute().parent.name))
@@ -101,26 +112,16 @@ class Dataset:
             {
                 "scenario_id": plain_name(path.stem), "base": base.name, "ego_id": ego_id,
                 "peer_ids": peer_ids, "peer_count": None if peer_ids is None else len(peer_ids), "seed": 0, "drawn": {},
+                "background_equipment_rate": None if base.convoy is None else sum(base.convoy.background_equipment_rate) / 2,
                 "files": {f"input_{number}": digest for number, (_, digest) in enumerate(sorted(base.sha256.items()))},
             },
             str(path),
             DatasetError,
         )  # fmt: skip
-        train, evaluation = (
-            Scenario(
-                scenario_id=entry.scenario_id,
-                split=split,
-                directory=base.config.path.parent,
-                sumocfg=base.config.path,
-                ego_id=ego_id,
-                peer_ids=peer_ids,
-                base=entry.base,
-                drawn={},
-            )
-            for split in _SPLITS
-        )
+        folder, sumocfg = base.config.path.parent, base.config.path
+        train, evaluation = (_scenario(split, entry, directory=folder, sumocfg=sumocfg) for split in _SPLITS)
         digest = episodes_digest({"train": [entry], "eval": [entry]})
-        return cls(directory=base.config.path.parent, hash=digest, manifest=None, train=(train,), eval=(evaluation,))
+        return cls(directory=folder, hash=digest, manifest=None, train=(train,), eval=(evaluation,))
 
 
 _SPLITS: Final[tuple[Split, Split]] = ("train", "eval")
@@ -166,16 +167,22 @@ def _verify(directory: Path, manifest: Manifest) -> None:
         raise DatasetError(problem)
 
 
-def _scenario(directory: Path, split: Split, entry: ScenarioEntry) -> Scenario:
-    folder = directory / split / entry.scenario_id
+def _generated(dataset_dir: Path, split: Split, entry: ScenarioEntry) -> Scenario:
+    folder = dataset_dir / split / entry.scenario_id
+    return _scenario(split, entry, directory=folder, sumocfg=folder / SUMOCFG_FILE)
+
+
+def _scenario(split: Split, entry: ScenarioEntry, *, directory: Path, sumocfg: Path) -> Scenario:
     return Scenario(
         scenario_id=entry.scenario_id,
         split=split,
-        directory=folder,
-        sumocfg=folder / SUMOCFG_FILE,
+        directory=directory,
+        sumocfg=sumocfg,
         ego_id=entry.ego_id,
         peer_ids=entry.peer_ids,
         base=entry.base,
+        seed=entry.seed,
+        background_equipment_rate=entry.background_equipment_rate,
         drawn=entry.drawn,
     )
 
@@ -187,6 +194,11 @@ def _convoy_peers(base: BaseScenario, ego_id: str) -> tuple[str, ...] | None:
     vehicles = [vehicle for path in paths for vehicle in parse_xml(base.files[path], str(path)).iter("vehicle")]
     convoy = {vehicle.get("id", "") for vehicle in vehicles if vehicle.get("route") == base.convoy.route}
     return tuple(sorted(convoy - {ego_id}))
+
+
+@lru_cache(maxsize=2**16)
+def _equipment_draw(scenario_seed: int, vehicle_id: str) -> float:
+    return float(named_stream(scenario_seed, "equipment", vehicle_id).random())
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-DefectKind = Literal["manifest", "missing", "edited", "extra", "config", "simulator", "late", "collision", "left_road"]
+DefectKind = Literal["manifest", "missing", "edited", "extra", "config", "simulator", "late", "collision", "order", "left_road"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

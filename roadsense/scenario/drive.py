@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from roadsense.config import STEP_LENGTH_S, SumoSettings
 from roadsense.errors import DependencyError, EgoNeverAppearedError, RoadSenseError, SumoError
 from roadsense.scenario.convoy import HORIZON_S
 from roadsense.scenario.dataset import Scenario
 from roadsense.scenario.defect import Defect, DefectKind
+from roadsense.scenario.order import ConvoyOrder
 from roadsense.scenario.sumocfg import read_sumocfg
 from roadsense.scenario.traffic import parse_time
 from roadsense.state import SimulatorState
@@ -17,6 +19,9 @@ from roadsense.sumo.session import SumoSession
 
 # Where the generator does not lay out the road, the route's end is the base's affair, but an episode must get beyond its warm-up.
 _SHORTEST_DRIVE_S = 10.0
+
+# Kind, the two cars, and one line.
+_Finding = tuple[DefectKind, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +69,41 @@ def _observe(session: SumoSession, scenario: Scenario, seed: int) -> Iterator[De
     state = session.reset(scenario.options(), seed=seed)
     begin_s = _begin_s(scenario)
     watched = {scenario.ego_id, *(scenario.peer_ids or ())}
+    yield from _late(scenario, state, watched, begin_s)
+    if scenario.peer_ids is not None:  # on a foreign network the ego may need another lane to follow its route
+        session.keep_lane(tuple(sorted(watched & set(state.vehicles.ids))))
+    order = ConvoyOrder.drawn(scenario, session.route_edges(scenario.ego_id))
+    reported: set[tuple[DefectKind, str, str]] = set()
+    while state.time_s < begin_s + HORIZON_S:
+        for kind, first, second, problem in chain(_contacts(state, watched), _disorder(state, order)):
+            if (kind, first, second) not in reported:
+                reported.add((kind, first, second))
+                yield _defect(scenario, kind, problem)
+        yield from _departures(scenario, state, watched, begin_s)
+        if scenario.ego_id in state.arrived_ids:
+            return
+        state = session.step([])
+
+
+def _late(scenario: Scenario, state: SimulatorState, watched: set[str], begin_s: float) -> Iterator[Defect]:
     if state.time_s > begin_s + 1.5 * STEP_LENGTH_S:
         late = f"the ego {scenario.ego_id} enters only at {state.time_s:.1f} s; let it depart at {begin_s:g} s with room in front"
         yield _defect(scenario, "late", late)
     missing = sorted(watched - set(state.vehicles.ids))
     if missing:
         yield _defect(scenario, "late", f"{', '.join(missing)} not on the road in the first step; give every car of the convoy room")
-    if scenario.peer_ids is not None:  # on a foreign network the ego may need another lane to follow its route
-        session.keep_lane(tuple(sorted(watched & set(state.vehicles.ids))))
-    collided: set[tuple[str, str]] = set()
-    while state.time_s < begin_s + HORIZON_S:
-        for collision in state.collisions:
-            pair = (collision.collider_id, collision.victim_id)
-            if watched.intersection(pair) and pair not in collided:
-                collided.add(pair)
-                yield _defect(scenario, "collision", f"{pair[0]} runs into {pair[1]} at {state.time_s:.1f} s although nobody interferes")
-        yield from _departures(scenario, state, watched, begin_s)
-        if scenario.ego_id in state.arrived_ids:
-            return
-        state = session.step([])
+
+
+def _contacts(state: SimulatorState, watched: set[str]) -> Iterator[_Finding]:
+    for collision in state.collisions:
+        collider, victim = collision.collider_id, collision.victim_id
+        if watched.intersection((collider, victim)):
+            yield "collision", collider, victim, f"{collider} runs into {victim} at {state.time_s:.1f} s although nobody interferes"
+
+
+def _disorder(state: SimulatorState, order: ConvoyOrder) -> Iterator[_Finding]:
+    for leader, follower in order.broken(state.vehicles):
+        yield "order", leader, follower, f"{leader} is not ahead of {follower} at {state.time_s:.1f} s; a convoy keeps its order"
 
 
 def _departures(scenario: Scenario, state: SimulatorState, watched: set[str], begin_s: float) -> Iterator[Defect]:

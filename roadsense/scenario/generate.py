@@ -39,7 +39,7 @@ class GenerateSettings(Settings):
     output_dir: Path | None = Field(None, description="folder of the dataset (default: scenarios/datasets/<dataset_id>)")
     seed: int = Field(42, ge=0, description="seed of every draw")
     train_count: int = Field(80, ge=1, le=_MOST_SCENARIOS, description="training scenarios")
-    eval_count: int = Field(20, ge=0, le=_MOST_SCENARIOS, description="evaluation scenarios")
+    eval_count: int = Field(55, ge=0, le=_MOST_SCENARIOS, description="evaluation scenarios; 55 hold every base with every peer count once")
     emulator_params: Path | None = Field(None, description="radio parameters, JSON (default: the packaged convoy profile)")
     ego_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.#-]+$")] = Field(DEFAULT_EGO_ID, description="id of the ego vehicle")
     force: bool = Field(False, description="replace another dataset at the output folder")
@@ -84,25 +84,33 @@ def generate(
 
 def _write_scenario(plan: Plan, ego_id: str, staged: Path) -> dict[str, object]:
     composed = compose(plan, ego_id)
-    folder = staged / plan.split / plan.scenario_id
+    folder = staged / plan.split / composed.scenario_id
     folder.mkdir(parents=True)
     for name, content in composed.files.items():
         (folder / name).write_bytes(content)
     return {
-        "scenario_id": plan.scenario_id,
+        "scenario_id": composed.scenario_id,
         "base": plan.base.name,
         "peer_count": plan.peer_count,
         "peer_ids": composed.peer_ids,
         "ego_id": ego_id,
         "seed": plan.seed,
+        "background_equipment_rate": _equipment_rate(plan),
         "drawn": composed.drawn,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in composed.files.items()},
     }
 
 
+def _equipment_rate(plan: Plan) -> float | None:
+    if plan.base.convoy is None:
+        return None
+    return round(float(plan.streams("background_equipment_rate").uniform(*plan.base.convoy.background_equipment_rate)), 4)
+
+
 def _provenance(settings: GenerateSettings, bases: Sequence[BaseScenario]) -> dict[str, object]:
     parameters_file = settings.emulator_params or packaged_profile(DEFAULT_PROFILE)
     _, parameters_hash = load_parameters(parameters_file)
+    convoys = {base.name: base.convoy for base in bases if base.convoy is not None}
     return {
         "format_version": FORMAT_VERSION,
         "roadsense_version": __version__,
@@ -114,6 +122,8 @@ def _provenance(settings: GenerateSettings, bases: Sequence[BaseScenario]) -> di
             "sigma": SIGMA_RANGE,
             "vehsPerHour": FLOW_FACTOR_RANGE,
             "spawn_jitter_s": SPAWN_JITTER_S,
+            "peer_count": {name: (0, convoy.most_peers) for name, convoy in convoys.items()},
+            "background_equipment_rate": {name: convoy.background_equipment_rate for name, convoy in convoys.items()},
         },
         "sumo_version": SUMO_VERSION,
         "git_commit": source_commit(),

@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 from roadsense.config import Settings
 
 MANIFEST_FILE: Final = "manifest.json"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 LARGEST_SUMO_SEED: Final = 2**31 - 1  # SUMO reads --seed as a signed 32-bit integer
 
 # Names become paths: no separator, no leading dot, so nothing can point outside the dataset.
@@ -29,7 +29,7 @@ _PROVENANCE: Final = frozenset({"dataset_id", "git_commit", "roadsense_version",
 
 
 class ScenarioEntry(Settings):
-    """One scenario; `peer_count` and `peer_ids` are null where every other vehicle counts as equipped."""
+    """One scenario; `peer_count`, `peer_ids` and `background_equipment_rate` are null where every other vehicle counts as equipped."""
 
     scenario_id: Name
     base: Name
@@ -37,6 +37,7 @@ class ScenarioEntry(Settings):
     peer_ids: tuple[VehicleId, ...] | None
     ego_id: VehicleId
     seed: int = Field(ge=0, le=LARGEST_SUMO_SEED)
+    background_equipment_rate: float | None = Field(ge=0, le=1)
     drawn: dict[str, JsonValue]
     files: dict[Name, Sha256]
 
@@ -44,16 +45,20 @@ class ScenarioEntry(Settings):
     def _check_peers(self) -> Self:
         if (self.peer_ids is None) != (self.peer_count is None) or (self.peer_ids is not None and len(self.peer_ids) != self.peer_count):
             raise ValueError(f"peer_count {self.peer_count} and peer_ids {self.peer_ids} of {self.scenario_id} disagree")
+        if (self.peer_ids is None) != (self.background_equipment_rate is None):
+            raise ValueError(f"background_equipment_rate and peer_ids of {self.scenario_id} disagree: null are both or neither")
         return self
 
 
 class Ranges(Settings):
-    """The intervals that were drawn from; flows are multiplied by theirs."""
+    """The intervals that were drawn from; flows are multiplied by theirs. What a base's convoy sets for itself stands by base."""
 
     speedFactor: tuple[float, float]  # noqa: N815 - SUMO's spelling
     sigma: tuple[float, float]
     vehsPerHour: tuple[float, float]  # noqa: N815 - SUMO's spelling
     spawn_jitter_s: tuple[float, float]
+    peer_count: dict[Name, tuple[int, int]]
+    background_equipment_rate: dict[Name, tuple[float, float]]
 
 
 class EmulatorParams(Settings):
@@ -66,7 +71,7 @@ class EmulatorParams(Settings):
 class Manifest(Settings):
     """The content of `manifest.json`."""
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     roadsense_version: str
     dataset_id: Name
     seed: int = Field(ge=0)
@@ -111,8 +116,8 @@ class Manifest(Settings):
 
 
 def episodes_digest(splits: Mapping[str, Sequence[ScenarioEntry]]) -> str:
-    """SHA-256 over scenario ids, egos, peers and files of each split."""
-    kept = {"scenario_id", "ego_id", "peer_ids", "files"}
+    """SHA-256 over ids, egos, peers, equipment and files of the scenarios of each split."""
+    kept = {"scenario_id", "ego_id", "peer_ids", "seed", "background_equipment_rate", "files"}
     return _digest({split: [entry.model_dump(mode="json", include=kept) for entry in entries] for split, entries in splits.items()})
 
 

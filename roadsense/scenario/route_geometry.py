@@ -50,6 +50,14 @@ class LanePaths:
             offsets = cache[key] = MappingProxyType(self._measure(self._lane(lane_id), key[1]))
         return offsets
 
+    def speed_limit_mps(self, lane_id: str) -> float:
+        """The speed limit on a lane; raises DatasetError when the network has no such lane."""
+        limits = self._network.limits_mps
+        limit_mps = limits.get(lane_id)
+        if limit_mps is None:
+            limit_mps = limits[lane_id] = float(self._lane(lane_id).getSpeed())
+        return limit_mps
+
     def _measure(self, lane: Any, route: tuple[str, ...]) -> dict[str, float]:
         offsets: dict[str, float] = {}
         offset_m = 0.0
@@ -78,6 +86,7 @@ class _Network:
     source: str
     net: Any
     offsets: dict[tuple[str, tuple[str, ...], float], Mapping[str, float]] = field(default_factory=dict)
+    limits_mps: dict[str, float] = field(default_factory=dict)
 
 
 _networks: dict[str, _Network] = {}

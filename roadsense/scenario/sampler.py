@@ -27,9 +27,12 @@ class Streams(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is decided about a scenario before anything is drawn for it; `peer_count` is None where the base keeps its vehicles."""
+    """What is decided about a scenario before anything is drawn for it; `peer_count` is None where the base keeps its vehicles.
 
-    scenario_id: str
+    `stem` begins the scenario's id: split, number and base.
+    """
+
+    stem: str
     split: Split
     base: BaseScenario
     peer_count: int | None
@@ -50,11 +53,10 @@ def plan_split(bases: Sequence[BaseScenario], split: Split, count: int, seed: in
     for index in range(count):
         base = bases[index % len(bases)]
         peers = peer_counts[index] % (base.convoy.most_peers + 1) if base.convoy is not None else None
-        suffix = "" if peers is None else f"_n{peers}"
         streams: Streams = partial(named_stream, seed, split, str(index))
         scenario_seed = int(streams("scenario").integers(_SCENARIO_SEED_LIMIT))
-        scenario_id = f"{split}_{index:0{width}d}_{base.name}{suffix}"
-        plans.append(Plan(scenario_id=scenario_id, split=split, base=base, peer_count=peers, seed=scenario_seed, streams=streams))
+        stem = f"{split}_{index:0{width}d}_{base.name}"
+        plans.append(Plan(stem=stem, split=split, base=base, peer_count=peers, seed=scenario_seed, streams=streams))
     return tuple(plans)
 
 

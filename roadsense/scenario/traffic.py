@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -14,6 +15,7 @@ from roadsense.scenario.xml_files import number_attribute
 
 FLOW_FACTOR_RANGE: Final = (0.7, 1.3)
 _KRAUSS_FAMILY: Final = frozenset({"", "Krauss", "KraussOrig1", "KraussPS", "KraussX", "SmartSK"})  # the models that have sigma
+_DEFAULT_SPEED_DEVIATION: Final = 0.1  # SUMO's, for passenger cars
 _EXPONENTIAL: Final = re.compile(r"exp\((?P<rate>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\)")
 _DEPARTING: Final = frozenset({"vehicle", "trip", "flow", "person", "personFlow", "container", "containerFlow"})
 _UNSORTED: Final = float("-inf")
@@ -21,19 +23,33 @@ _UNSORTED: Final = float("-inf")
 Draws = dict[str, dict[str, float]]
 
 
-def perturb_traffic(roots: Sequence[Element], streams: Streams, ego_id: str) -> Draws:
-    """Redraw what is drawn per scenario, in place; returns the values by quantity and id, as they were written.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What was drawn for the traffic, by quantity and id, as it was written; and the factor on its flows, None without flows."""
 
-    Types get sigma and speedFactor, vehicles a speedFactor and (all but the ego) a later departure, flows another rate and a later
-    begin. Elements are put in order of departure afterwards, because SUMO ignores those that come too late in a file.
+    by_id: Draws
+    flow_factor: float | None
+
+    @property
+    def drawn(self) -> dict[str, dict[str, float] | float]:
+        """Everything as the manifest holds it."""
+        return {**self.by_id, **({} if self.flow_factor is None else {"vehs_per_hour_factor": self.flow_factor})}
+
+
+def perturb_traffic(roots: Sequence[Element], streams: Streams, ego_id: str) -> Traffic:
+    """Redraw what is drawn per scenario, in place.
+
+    Types get sigma and a distribution of speedFactor, vehicles a speedFactor and (all but the ego) a later departure, flows a rate
+    scaled by one factor for the whole scenario and a later begin. Elements are put in order of departure afterwards, because SUMO
+    ignores those that come too late in a file.
     """
     draws: Draws = {}
     _perturb_types(_find(roots, "vType"), streams, draws)
     _perturb_vehicles(_find(roots, "vehicle", "trip"), streams, ego_id, draws)
-    _perturb_flows(_find(roots, "flow"), streams, draws)
+    flow_factor = _perturb_flows(_find(roots, "flow"), streams, draws)
     for root in roots:
         sort_by_departure(root)
-    return draws
+    return Traffic(by_id=draws, flow_factor=flow_factor)
 
 
 def parse_time(text: str | None) -> float | None:
@@ -75,7 +91,12 @@ def _perturb_types(types: Iterator[Element], streams: Streams, draws: Draws) -> 
         factor = round(float(factors.uniform(*SPEED_FACTOR_RANGE)), 4)
         if vtype.get("carFollowModel", "") in _KRAUSS_FAMILY:
             _write(vtype, "sigma", sigma, draws, "type_sigma")
-        _write(vtype, "speedFactor", factor, draws, "type_speed_factor")
+        # SUMO draws every car of the type anew, normally distributed around the factor and cut off at the range.
+        deviation = number_attribute(vtype, "speedDev", _DEFAULT_SPEED_DEVIATION)
+        vtype.attrib.pop("speedDev", None)
+        low, high = SPEED_FACTOR_RANGE
+        vtype.set("speedFactor", f"normc({factor}, {deviation}, {low}, {high})" if deviation > 0 else str(factor))
+        draws.setdefault("type_speed_factor", {})[vtype.get("id", "")] = factor
 
 
 def _perturb_vehicles(vehicles: Iterator[Element], streams: Streams, ego_id: str, draws: Draws) -> None:
@@ -101,20 +122,24 @@ def _lower_departure_speed(vehicle: Element, factor: float) -> None:
     vehicle.set("departSpeed", f"{math.floor(speed_mps * min(1.0, factor / previous) * 100) / 100:.2f}")
 
 
-def _perturb_flows(flows: Iterator[Element], streams: Streams, draws: Draws) -> None:
-    factors, jitters = streams("traffic_flow"), streams("traffic_flow_jitter")
+def _perturb_flows(flows: Iterator[Element], streams: Streams, draws: Draws) -> float | None:
+    """Scale all flows by one factor, so that a scenario is dense or sparse as a whole; returns it where a flow was scaled."""
+    factor = round(float(streams("traffic_flow").uniform(*FLOW_FACTOR_RANGE)), 4)
+    jitters = streams("traffic_flow_jitter")
+    is_scaled = False
     for flow in flows:
-        factor = round(float(factors.uniform(*FLOW_FACTOR_RANGE)), 4)
         jitter_s = round(float(jitters.uniform(*SPAWN_JITTER_S)), 2)
         scaled = _scaled_rates(flow, factor)
-        if scaled:
-            flow.attrib.update(scaled)
-            draws.setdefault("vehs_per_hour_factor", {})[flow.get("id", "")] = factor
+        flow.attrib.update(scaled)
+        is_scaled |= bool(scaled)
         begin_s = parse_time(flow.get("begin", "0"))
         end_s = parse_time(flow.get("end")) if flow.get("end") else None
-        if begin_s is not None and (end_s is None or begin_s + jitter_s < end_s):
+        if begin_s is not None:
             flow.set("begin", f"{begin_s + jitter_s:.2f}")
+            if end_s is not None:
+                flow.set("end", f"{end_s + jitter_s:.2f}")
             draws.setdefault("spawn_jitter_s", {})[flow.get("id", "")] = jitter_s
+    return factor if is_scaled else None
 
 
 def _scaled_rates(flow: Element, factor: float) -> dict[str, str]:

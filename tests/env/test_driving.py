@@ -109,7 +109,7 @@ def test_braking_in_time_prevents_it(make):
         *_, info = env.step(np.array([1.0 if steps * 0.1 > onset_s + 0.4 else 0.0], np.float32))
         steps += 1
     assert info["record"].outcome is not Outcome.COLLISION
-    assert info["record"].reaction_s == pytest.approx(0.5, abs=0.11)
+    assert info["record"].hazard_heard_s + info["record"].reaction_s - onset_s == pytest.approx(0.5, abs=0.11)
 
 
 def test_a_bend_taken_too_fast_is_left(dataset_dir, tmp_path):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from roadsense.env.cornering import Cornering
+from roadsense.env.hazard import Hazard
 from roadsense.env.outcome import Outcome, judge
-from roadsense.env.reward import TERM_NAMES, reward_terms, weighted_sum
-from roadsense.env.script import Hazard
+from roadsense.env.reward import TERM_NAMES, Reward, StepView, reward_terms
+from roadsense.env.script import EpisodeScript
 from roadsense.env.settings import RewardWeights
 from roadsense.env.situation import Situation
-from roadsense.env.statistics import EpisodeStatistics
+from roadsense.env.statistics import EpisodeFacts, EpisodeStatistics
 from roadsense.features import RELEASE_THRESHOLD
 from roadsense.state import Collision, SimulatorState, VehicleStates
 
@@ -24,7 +25,7 @@ EMPTY = VehicleStates(
 
 
 def situation(**changes) -> Situation:
-    values = {"speed_mps": 20.0, "accel_mps2": 0.0, "leader_id": "V002", "gap_m": 40.0, "leader_speed_mps": 20.0}
+    values = {"speed_mps": 20.0, "speed_limit_mps": 20.0, "accel_mps2": 0.0, "leader_id": "V002", "gap_m": 40.0, "leader_speed_mps": 20.0}
     return Situation(**(values | changes))
 
 
@@ -36,22 +37,26 @@ def collision(collider: str, victim: str) -> Collision:
     return Collision(collider_id=collider, victim_id=victim, kind="collision", collider_speed_mps=20.0, victim_speed_mps=0.0)
 
 
+def view(now: Situation | None, **changes) -> StepView:
+    values = {"before": situation(), "action": 0.0, "outcome": None}
+    return StepView(now=now, **(values | changes))
+
+
 def terms(now: Situation | None, **changes):
-    values = {"before": situation(), "agent_brakes": False, "initial_speed_mps": 20.0, "outcome": None}
-    return reward_terms(now, **(values | changes))
+    return reward_terms(view(now, **changes))
 
 
 def test_the_sum_is_the_weighted_terms():
     values = dict.fromkeys(TERM_NAMES, 1.0)
     weights = RewardWeights(progress=1, collision=2, unsafe=3, braking=4, jerk=5)
-    assert weighted_sum(values, weights) == 15.0
+    assert Reward(weights).total(values) == 15.0
 
 
 def test_parking_earns_nothing():
-    assert weighted_sum(terms(situation(speed_mps=0.0, leader_speed_mps=0.0), agent_brakes=True), RewardWeights()) == 0.0
+    assert Reward(RewardWeights()).total(terms(situation(speed_mps=0.0, leader_speed_mps=0.0), action=1.0)) == 0.0
 
 
-def test_driving_earns_progress_and_nothing_above_the_initial_speed():
+def test_driving_earns_progress_and_nothing_above_the_limit():
     assert terms(situation())["progress"] == pytest.approx(0.1)
     assert terms(situation(speed_mps=40.0))["progress"] == pytest.approx(0.1)
     assert terms(situation(speed_mps=10.0))["progress"] == pytest.approx(0.05)
@@ -74,7 +79,7 @@ def test_closing_in_is_unsafe_long_before_contact():
 def test_only_the_agents_own_braking_is_charged():
     braked = situation(accel_mps2=-8.0)
     assert terms(braked)["braking"] == 0.0
-    assert terms(braked, agent_brakes=True)["braking"] == pytest.approx(-0.1)
+    assert terms(braked, action=1.0)["braking"] == pytest.approx(-0.1)
 
 
 def test_required_deceleration_and_time_to_collision():
@@ -104,31 +109,63 @@ def test_the_horizon_ends_an_episode_safely():
     assert judge(state(), situation(), "V001", corners_too_hard=False, horizon_reached=True) is Outcome.SAFE
 
 
-def count_steps(hazard: Hazard | None, actions: dict[float, float]) -> EpisodeStatistics:
-    statistics = EpisodeStatistics(hazard)
+HAZARD = Hazard(rank=1, vehicle_id="V002", onset_s=2.0, decel_mps2=8.0, end_speed_fraction=0.0, resolves_s=4.0)
+FACTS = EpisodeFacts(identity="train:1/0/0/0/0", scenario_id="s", base="b", peer_count=1)
+
+
+def count_steps(hazard: Hazard | None, actions: dict[float, float], heard_s: float | None = None, now: Situation | None = None):
+    statistics = EpisodeStatistics(EpisodeScript(hazard=hazard, benign=None, distractions=()))
     for time_s, action in actions.items():
-        if hazard and time_s >= hazard.onset_s:
-            statistics.hazard_fires()
-        statistics.count(action, time_s, terms(situation()), 0.0, situation(), None)
-    return statistics
+        if hazard and time_s >= hazard.onset_s and statistics.hazard_fired_s is None:
+            statistics.hazard_fires(time_s)
+        if heard_s is not None and time_s >= heard_s:
+            statistics.hazard_is_heard(time_s)
+        step = view(now or situation(), action=action)
+        statistics.count(step, time_s, reward_terms(step), 0.0)
+    return statistics.record(Outcome.SAFE, FACTS)
 
 
 def test_false_braking_counts_only_outside_the_hazard_window():
-    hazard = Hazard(rank=1, vehicle_id="V002", onset_s=2.0, decel_mps2=8.0, end_speed_fraction=0.0, resolves_s=4.0)
-    record = count_steps(hazard, {1.0: 1.0, 2.0: 1.0, 4.5: 1.0, 5.5: 1.0, 6.0: 0.0}).record(
-        Outcome.SAFE, identity="train:1/0/0/0/0", scenario_id="s", base="b", peer_count=1, distracted=True
-    )
+    record = count_steps(HAZARD, {1.0: 1.0, 2.0: 1.0, 4.5: 1.0, 5.5: 1.0, 6.0: 0.0})
     assert (record.steps_outside_hazard, record.false_braking_steps) == (3, 2)
-    assert record.reaction_s == pytest.approx(0.0)
     assert record.hazard_fired
 
 
+@pytest.mark.parametrize(
+    ("actions", "reaction_s"),
+    [
+        ({2.0: 0.0, 2.3: 0.0, 2.5: 1.0, 2.6: 1.0}, 0.2),
+        ({1.9: 1.0, 2.0: 1.0, 2.3: 1.0, 2.6: 1.0}, None),  # braking all along is no reaction
+        ({1.9: 1.0, 2.0: 1.0, 2.3: 0.0, 2.7: 0.0, 2.8: 1.0}, 0.5),  # a new rising edge is one
+        ({2.0: 0.0, 2.1: 1.0, 2.2: 0.0, 2.3: 0.0}, -0.2),  # faster than the radio, as a radar can be
+    ],
+)
+def test_the_reaction_is_the_first_rising_edge_after_the_onset_counted_from_the_first_hazard_message(actions, reaction_s):
+    record = count_steps(HAZARD, actions, heard_s=2.3)
+    assert record.hazard_heard_s == 2.3
+    assert record.reaction_s == (None if reaction_s is None else pytest.approx(reaction_s))
+
+
+def test_without_a_message_there_is_no_reaction():
+    record = count_steps(HAZARD, {2.0: 0.0, 2.5: 1.0})
+    assert (record.hazard_heard_s, record.reaction_s) == (None, None)
+
+
 def test_braking_at_or_below_the_release_threshold_is_no_braking():
-    record = count_steps(None, {0.0: RELEASE_THRESHOLD, 0.1: 0.063}).record(
-        Outcome.SAFE, identity="train:1/0/0/0/0", scenario_id="s", base="b", peer_count=0, distracted=False
-    )
+    record = count_steps(None, {0.0: RELEASE_THRESHOLD, 0.1: 0.063})
     assert (record.steps_outside_hazard, record.false_braking_steps) == (2, 1)
     assert not record.hazard_fired
+
+
+def test_unsafe_time_comfort_and_peak_braking_are_counted():
+    calm = count_steps(None, {0.0: 0.0, 0.1: 0.0})
+    assert (calm.unsafe_steps, calm.rms_jerk_mps3, calm.peak_braking_mps2) == (0, 0.0, None)
+    hard = count_steps(None, {0.0: 1.0, 0.1: 0.0}, now=situation(leader_speed_mps=5.0, gap_m=20.0, accel_mps2=-6.0))
+    assert hard.unsafe_steps == 2
+    assert hard.rms_jerk_mps3 == pytest.approx(60.0)
+    assert hard.peak_braking_mps2 == hard.max_decel_mps2 == 6.0
+    driver = count_steps(None, {0.0: 0.0}, now=situation(accel_mps2=-6.0))
+    assert (driver.peak_braking_mps2, driver.max_decel_mps2) == (None, 6.0)
 
 
 def test_cornering_too_hard_leaves_the_road():

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadsense.errors import UsageError
-from roadsense.radio.delivery import DeliveryQueue, Packets
 from roadsense.radio.parameters import RadioParameters
 from roadsense.radio.radio import Radio
+from roadsense.radio.relay import Relay
 from roadsense.state import SimulatorState
 
 MakeState = Callable[..., SimulatorState]
@@ -33,6 +33,7 @@ def _clock_state(make_state: MakeState, time_s: float, present: tuple[str, ...] 
     loss=st.floats(0.0, 0.5),
     stale_after_ms=st.floats(451.0, 900.0),
     seed=st.integers(0, 2**32),
+    max_hops=st.integers(1, 4),
     presence=st.lists(st.sets(st.sampled_from(PEERS)), min_size=5, max_size=40),
 )
 def test_heard_is_sent_earlier_and_never_stale(
@@ -41,6 +42,7 @@ def test_heard_is_sent_earlier_and_never_stale(
     loss: float,
     stale_after_ms: float,
     seed: int,
+    max_hops: int,
     presence: list[set[str]],
     make_state: MakeState,
     make_parameters: MakeParameters,
@@ -49,6 +51,7 @@ def test_heard_is_sent_earlier_and_never_stale(
         latency={"base_ms": base_ms, "jitter_ms": base_ms * jitter_share},
         packet_loss={"loss_probabilities": [loss]},
         burst_loss={"mean_burst_packets": 1.5},
+        relay={"max_hops": max_hops},
         observation={"stale_after_ms": stale_after_ms},
     )
     radio = Radio(parameters, ego_id="V001", rng=np.random.default_rng(seed))
@@ -97,34 +100,43 @@ def test_overtaking_packets_never_turn_time_back(make_state: MakeState, make_par
 @given(
     arrivals=st.lists(st.lists(st.one_of(st.floats(0.0, 1.5), st.just(np.inf)), min_size=4, max_size=4), min_size=1, max_size=12),
 )
-def test_queue_hands_each_packet_over_once_in_the_first_step_after_arrival(arrivals: list[list[float]]) -> None:
-    queue = DeliveryQueue()
-    first_seen: dict[float, int] = {}
-    rows = np.arange(4)
-    for step in range(40):
-        if step < len(arrivals):
-            identity = step * 10 + rows
-            queue.send(
-                Packets(arrival_s=step * 0.1 + np.array(arrivals[step]), rows=rows, messages=np.tile(identity, (6, 1)).astype(float))
-            )
-        for packets in queue.collect(step * 0.1):
-            for number in packets.messages[0].tolist():
-                assert number not in first_seen
-                first_seen[number] = step
-    for sent_step, latencies in enumerate(arrivals):
-        for row, latency_s in enumerate(latencies):
-            number = sent_step * 10 + row
-            if np.isinf(latency_s):
-                assert number not in first_seen
-            else:
-                arrival_s = sent_step * 0.1 + latency_s
-                assert first_seen[number] == next(step for step in range(sent_step, 40) if step * 0.1 + 1e-9 >= arrival_s)
+def test_queue_delivers_in_the_first_step_after_arrival(arrivals: list[list[float]]) -> None:
+    """Without forwarding, what the ego knows of a car is the newest of its broadcasts that has arrived, in every step."""
+    relay = Relay(max_hops=1)
+    relay.rearrange(np.full(5, -1))
+    for step in range(1, 40):
+        now_s = step * 0.1
+        relay.collect(now_s)
+        if step <= len(arrivals):
+            relay.broadcast(step, now_s + np.array([[np.inf], *([latency_s] for latency_s in arrivals[step - 1])]))
+            relay.collect(now_s)
+        for car in range(4):
+            arrived = [
+                sent for sent in range(1, step + 1) if sent <= len(arrivals) and sent * 0.1 + arrivals[sent - 1][car] <= now_s + 1e-9
+            ]
+            assert relay.heard[car + 1] == max(arrived, default=0)
+
+
+def test_what_arrives_as_a_car_sends_is_forwarded_at_once_and_no_sooner() -> None:
+    """V002 -> V003 -> ego: the message sent in period 1 reaches the relay exactly at its second broadcast."""
+    for latency_s, forwarded in ((0.1, True), (0.1001, False)):
+        relay = Relay(max_hops=2)
+        relay.rearrange(np.full(3, -1))
+        lost = np.full((3, 3), np.inf)
+        first, second = lost.copy(), lost.copy()
+        first[1, 2] = 0.1 + latency_s
+        second[2, 0] = 0.25
+        relay.broadcast(1, first)
+        relay.collect(0.2)
+        relay.broadcast(2, second)
+        relay.collect(0.3)
+        assert relay.heard.tolist() == [0, int(forwarded), 2]
 
 
 def test_time_must_advance(make_state: MakeState) -> None:
     radio = Radio(RadioParameters.perfect(), ego_id="V001", rng=np.random.default_rng(0))
     radio.step(_clock_state(make_state, 1.0))
-    for time_s in (1.0, 0.5):
+    for time_s in (1.0, 0.5, 1.05):
         with pytest.raises(UsageError, match="after 1 s"):
             radio.step(_clock_state(make_state, time_s))
     with pytest.raises(UsageError, match="new Radio per episode"):

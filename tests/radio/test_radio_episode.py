@@ -26,15 +26,18 @@ def _rows(heard: HeardPeers) -> dict[str, Row]:
     return {source: tuple(float(value) for value in row) for source, row in zip(heard.source_ids, columns, strict=True)}  # type: ignore[misc]
 
 
-def _harsh() -> RadioParameters:
+def _harsh(max_hops: int = 3) -> RadioParameters:
     content = load_parameters(None)[0].model_dump()
+    content["relay"]["max_hops"] = max_hops
     content["sensor_noise"]["gps_correlation_s"] = 3.0
     content["latency"] |= {"base_ms": 120.0, "jitter_ms": 60.0}
     return RadioParameters.parse(content, "test")
 
 
-def _episode(states: Iterable[SimulatorState], equipped: Collection[str] | None = None, seed: int = 6) -> list[dict[str, Row]]:
-    radio = Radio(_harsh(), ego_id="V001", rng=np.random.default_rng(seed))
+def _episode(
+    states: Iterable[SimulatorState], equipped: Collection[str] | None = None, seed: int = 6, max_hops: int = 3
+) -> list[dict[str, Row]]:
+    radio = Radio(_harsh(max_hops), ego_id="V001", rng=np.random.default_rng(seed))
     return [_rows(radio.step(state, equipped)) for state in states]
 
 
@@ -76,21 +79,38 @@ def test_one_number_is_drawn_from_the_given_stream(make_state: MakeState) -> Non
     assert used.integers(2**63) == untouched.integers(2**63)
 
 
-def test_other_cars_do_not_change_what_is_heard_from_one(make_state: MakeState) -> None:
-    def visitors(step: int) -> dict[str, tuple[float, ...]]:
-        there = {f"W{car}": (900.0 + car, 5.0, 30.0, 0.0, 1.0) for car in range(step % 7)}
-        return there if step % 3 else {}
+def _visitors(step: int) -> dict[str, tuple[float, ...]]:
+    """Cars that come and go all the time."""
+    there = {f"W{car}": (900.0 + car, 5.0, 30.0, 0.0, 1.0) for car in range(step % 7)}
+    return there if step % 3 else {}
 
-    alone = _episode(_convoy(make_state, ("V2", "V3")))
-    crowded = _episode(_convoy(make_state, ("V3", "V9", "V2", "V5"), visitors))
+
+def test_other_cars_do_not_change_what_comes_directly(make_state: MakeState) -> None:
+    alone = _episode(_convoy(make_state, ("V2", "V3")), max_hops=1)
+    crowded = _episode(_convoy(make_state, ("V3", "V9", "V2", "V5"), _visitors), max_hops=1)
     assert [{name: rows[name] for name in ("V2", "V3") if name in rows} for rows in crowded] == alone
     assert any("V9" in rows for rows in crowded)
     assert any("W0" in rows for rows in crowded)
 
 
+def test_other_cars_only_help_by_relaying(make_state: MakeState) -> None:
+    """With more relays a source is never heard later, sometimes sooner, and what it measured stays the same."""
+    alone = _episode(_convoy(make_state, ("V2", "V3")))
+    crowded = _episode(_convoy(make_state, ("V3", "V9", "V2", "V5"), _visitors))
+    sooner = 0
+    measured: dict[tuple[str, int], Row] = {}
+    for step, (few, many) in enumerate(zip(alone, crowded, strict=True)):
+        for name, row in few.items():
+            assert many[name][5] <= row[5] + 1e-9
+            sooner += many[name][5] < row[5] - 0.05
+        for name, row in (*few.items(), *many.items()):
+            assert measured.setdefault((name, round(step - row[5] / 0.1)), row[:5]) == row[:5]
+    assert sooner > 10
+
+
 def test_only_equipped_cars_are_heard_and_the_ego_never_hears_itself(make_state: MakeState) -> None:
     states = _convoy(make_state, ("V2", "V3", "V4"))
-    everyone, some = _episode(states), _episode(states, equipped={"V001", "V3"})
+    everyone, some = _episode(states, max_hops=1), _episode(states, equipped={"V001", "V3"}, max_hops=1)
     assert {source for rows in everyone for source in rows} == {"V2", "V3", "V4"}
     assert {source for rows in some for source in rows} == {"V3"}
     assert [{name: row for name, row in rows.items() if name == "V3"} for rows in everyone] == some

@@ -42,6 +42,11 @@ BAD_VALUES = [
     ("packet_loss.loss_probabilities.2", float("nan")),
     ("burst_loss.mean_burst_packets", 0.5),
     ("burst_loss.mean_burst_packets", float("nan")),
+    ("relay.max_hops", 0),
+    ("relay.max_hops", 11),
+    ("relay.max_hops", 2.5),
+    ("relay.max_hops", "3"),
+    ("relay.max_hops", float("nan")),
     ("sensor_noise.gps_m", -1.0),
     ("sensor_noise.gps_correlation_s", -1.0),
     ("sensor_noise.speed_mps", float("nan")),
@@ -84,6 +89,8 @@ def test_shipped_profile_holds_the_measured_values(name: str) -> None:
     assert parameters.packet_loss.loss_probabilities == losses
     assert parameters.burst_loss.mean_burst_packets == burst
     assert (sensors.gps_m, sensors.speed_mps, sensors.accel_mps2, sensors.heading_deg) == noise
+    assert parameters.relay.max_hops == 3
+    assert sensors.gps_correlation_s == 60.0
     assert parameters.observation.stale_after_s == 0.5
     assert (parameters.domain_randomization.min_factor, parameters.domain_randomization.max_factor) == (0.5, 2.0)
     assert digest == hashlib.sha256(packaged_profile(name).read_bytes()).hexdigest()
@@ -117,6 +124,7 @@ def test_bad_value_is_refused_by_name(key: str, value: object, convoy_content: d
         ("latncy", "latency"),
         ("latency.base_m", "base_ms"),
         ("packet_loss.band_edge_m", "band_edges_m"),
+        ("relay.max_hop", "max_hops"),
         ("observation.stale_after", "stale_after_ms"),
     ],
 )
@@ -127,10 +135,15 @@ def test_unknown_key_is_refused_with_a_suggestion(key: str, meant: str, convoy_c
     assert f"did you mean '{meant}'" in message
 
 
-@pytest.mark.parametrize("section", list(RadioParameters.model_fields))
+@pytest.mark.parametrize("section", [section for section in RadioParameters.model_fields if section != "relay"])
 def test_missing_section_is_named(section: str, convoy_content: dict[str, Any], tmp_path: Path) -> None:
     del convoy_content[section]
     assert f"key '{section}' is missing" in _refusal(convoy_content, tmp_path)
+
+
+def test_a_measured_set_without_a_relay_section_relays_over_three_links(convoy_content: dict[str, Any]) -> None:
+    del convoy_content["relay"]
+    assert RadioParameters.parse(convoy_content, "test").relay.max_hops == 3
 
 
 def test_burst_too_short_for_the_loss_is_refused(convoy_content: dict[str, Any], tmp_path: Path) -> None:
@@ -185,13 +198,31 @@ def test_randomized_stays_valid_and_within_the_factors(seed: int, name: str) -> 
     assert drawn.randomized(np.random.default_rng(seed)) is drawn
 
 
-def test_randomized_covers_the_range_evenly_in_the_logarithm() -> None:
+def test_randomized_covers_half_to_twice_evenly_in_the_logarithm() -> None:
+    """Every quantity, each with a factor of its own; what an episode must not change stays nominal."""
     nominal, _ = load_parameters(None)
     rng = np.random.default_rng(3)
-    factors = np.array([nominal.randomized(rng).sensor_noise.gps_m / nominal.sensor_noise.gps_m for _ in range(2000)])
-    assert np.abs(np.log2(factors)).max() > 0.98
-    assert np.log2(factors).mean() == pytest.approx(0.0, abs=0.05)
-    assert np.log2(factors).std() == pytest.approx(2 / np.sqrt(12), rel=0.05)
+
+    def quantities(parameters: RadioParameters) -> list[float]:
+        noise = parameters.sensor_noise
+        sensors = [noise.gps_m, noise.gps_correlation_s, noise.speed_mps, noise.accel_mps2, noise.heading_deg]
+        return [parameters.latency.base_ms, parameters.latency.jitter_ms, parameters.packet_loss.loss_probabilities[0], *sensors]
+
+    drawn = [nominal.randomized(rng) for _ in range(2000)]
+    octaves = np.log2(np.array([quantities(parameters) for parameters in drawn]) / quantities(nominal))
+    assert (np.abs(octaves).max(axis=0) > 0.98).all()
+    assert np.abs(octaves).max() <= 1 + 1e-9
+    assert octaves.mean(axis=0) == pytest.approx(0.0, abs=0.06)
+    assert octaves.std(axis=0) == pytest.approx(2 / np.sqrt(12), rel=0.06)
+    assert np.abs(np.corrcoef(octaves.T) - np.eye(8)).max() < 0.1
+    assert {(parameters.relay, parameters.observation, parameters.packet_loss.band_edges_m) for parameters in drawn} == {
+        (nominal.relay, nominal.observation, nominal.packet_loss.band_edges_m)
+    }
+
+
+def test_randomization_leaves_the_number_of_hops(convoy_content: dict[str, Any]) -> None:
+    _set(convoy_content, "relay.max_hops", 2)
+    assert RadioParameters.parse(convoy_content, "test").randomized(np.random.default_rng(0)).relay.max_hops == 2
 
 
 def test_randomization_switched_off_changes_nothing(convoy_content: dict[str, Any]) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from roadsense.radio.draws import CarKeys
 from roadsense.radio.parameters import RadioParameters, load_parameters
+from roadsense.radio.profiles import PROFILE_NAMES, packaged_profile
 from roadsense.radio.radio import Radio
+from roadsense.radio.sensors import Sensors
 from roadsense.state import SimulatorState
 
 MakeState = Callable[..., SimulatorState]
@@ -44,16 +47,30 @@ def test_white_noise_has_the_nominal_deviations(make_state: MakeState, make_para
 
 
 def test_correlated_gps_error_keeps_the_nominal_deviation(make_state: MakeState, make_parameters: MakeParameters) -> None:
+    """The autocorrelation is exp(-lag / T), within five standard errors estimated over independent cars and axes."""
     noise = {"gps_m": 3.0, "gps_correlation_s": 2.0, "speed_mps": 0.4}
     errors = _errors(make_parameters(sensor_noise=noise), make_state, 1200)
-    gps = errors[:, :2]
-    assert gps.std() == pytest.approx(3.0, rel=0.03)
-    assert gps[0].std() == pytest.approx(3.0, rel=0.1), "stationary from the first step"
-    for lag in (1, 10, 20):
-        correlation = np.corrcoef(gps[:-lag].ravel(), gps[lag:].ravel())[0, 1]
-        assert correlation == pytest.approx(np.exp(-0.1 * lag / 2.0), abs=0.03)
+    series = errors[:, :2].reshape(1200, -1) / 3.0
+    assert series[0].std() == pytest.approx(1.0, rel=0.1), "stationary from the first step"
+    for lag in (0, 1, 5, 10, 20, 40, 80):
+        products = (series[: 1200 - lag] * series[lag:]).mean(axis=0)
+        error = products.std() / np.sqrt(len(products))
+        assert products.mean() == pytest.approx(np.exp(-0.1 * lag / 2.0), abs=5 * error)
     speed = errors[:, 2]
     assert abs(np.corrcoef(speed[:-1].ravel(), speed[1:].ravel())[0, 1]) < 0.02, "only the GPS error is correlated"
+
+
+@pytest.mark.parametrize("name", PROFILE_NAMES)
+def test_shipped_gps_errors_last_for_a_minute(name: str, make_state: MakeState) -> None:
+    """600 cars measured once a second: only the time that has passed counts, not the number of measurements."""
+    parameters, _ = load_parameters(packaged_profile(name))
+    sensors = Sensors(parameters.sensor_noise, CarKeys(1))
+    vehicles = make_state(0.0, {f"P{car}": (0.0,) * 5 for car in range(600)}).vehicles
+    errors = np.array([sensors.measure(vehicles, 1.0)[:2].ravel() for _ in range(121)]) / parameters.sensor_noise.gps_m
+    assert errors.var() == pytest.approx(1.0, abs=0.1)
+    for lag_s in (1, 60, 120):
+        correlation = (errors[: 121 - lag_s] * errors[lag_s:]).mean()
+        assert correlation == pytest.approx(np.exp(-lag_s / 60.0), abs=5 / np.sqrt(1200))
 
 
 def test_a_car_that_joins_later_has_the_nominal_gps_error_at_once(make_state: MakeState, make_parameters: MakeParameters) -> None:

@@ -15,7 +15,7 @@ from roadsense.scenario.convoy import HORIZON_S
 from roadsense.scenario.locate import default_scenario, scenarios_root
 from roadsense.scenario.xml_files import read_xml
 
-BASES = ("highway_fast", "rural_curve")
+BASES = ("arterial_stop_and_go", "highway_fast", "highway_merge", "rural_curve", "urban_intersection")
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -75,13 +75,17 @@ def test_bend_is_blind_and_drivable(base_dir: Path):
 def test_base_vehicles_keep_the_tasks_limits(base_dir: Path, name: str):
     root = read_xml(base_dir / name / "vehicles.rou.xml")
     types = {element.get("id"): element for element in root.iter("vType")}
-    assert all(float(element.get("emergencyDecel")) <= 8 and float(element.get("decel")) == 4.5 for element in types.values())
-    convoy = root.findall("vehicle")
+    assert all(float(element.get("emergencyDecel")) <= 8 for element in types.values())
+    convoy = [vehicle for vehicle in root.findall("vehicle") if vehicle.get("route") == "convoy"]
+    assert {types[vehicle.get("type")].get("decel") for vehicle in convoy} == {"4.5"}, "equal, so that the start is calm"
+    others = [types[element.get("id")] for element in root.iter("vType") if "speedDev" not in element.attrib]
+    for attribute in ("length", "tau"):
+        assert len({element.get(attribute) for element in others}) >= 2, "background traffic of several kinds"
     assert len({vehicle.get("type") for vehicle in convoy}) >= 3, "the ego's own type and two of the peers'"
     assert all(vehicle.get("depart") == "0" and vehicle.get("departPos") and vehicle.get("departSpeed") for vehicle in convoy)
     positions = [float(vehicle.get("departPos")) for vehicle in convoy]
     assert positions == sorted(positions, reverse=True), "front to rear"
-    assert root.find("flow").get("vehsPerHour")
+    assert any(flow.get("vehsPerHour") for flow in root.iter("flow"))
 
 
 def test_bases_are_found_by_name(base_dir: Path, tmp_path: Path):

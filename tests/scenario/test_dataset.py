@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,8 +53,9 @@ def test_hash_ignores_provenance_but_not_peers(dataset_dir: Path):
     elsewhere = manifest.model_copy(update={"git_commit": "f" * 40, "container_image": "image@sha256:0"})
     assert elsewhere.episodes_digest() == manifest.episodes_digest() and elsewhere.expected_id() == manifest.dataset_id
     entry = manifest.train_scenarios[0]
-    other = manifest.model_copy(update={"train_scenarios": (entry.model_copy(update={"ego_id": "V002"}), *manifest.train_scenarios[1:])})
-    assert other.episodes_digest() != manifest.episodes_digest() and other.expected_id() != manifest.dataset_id
+    for change in ({"ego_id": "V002"}, {"background_equipment_rate": 0.123}, {"seed": entry.seed + 1}):
+        other = manifest.model_copy(update={"train_scenarios": (entry.model_copy(update=change), *manifest.train_scenarios[1:])})
+        assert other.episodes_digest() != manifest.episodes_digest() and other.expected_id() != manifest.dataset_id
 
 
 @pytest.mark.parametrize("name", ["vehicles.rou.xml", "network.net.xml", "scenario.sumocfg"])
@@ -94,13 +97,15 @@ def test_missing_corrupt_and_foreign_manifests(copy: Path, tmp_path: Path):
     ("change", "message"),
     [
         (lambda manifest: manifest.update(train_scenario=[]), "did you mean 'train_scenarios'"),
-        (lambda manifest: manifest.update(format_version=2), "'format_version' is 2"),
+        (lambda manifest: manifest.update(format_version=1), "'format_version' is 1"),
         (lambda manifest: manifest.update(emulator_params_hash="abc"), "'emulator_params_hash' is 'abc'"),
         (lambda manifest: manifest["train_scenarios"][0].update(scenario_id="../../etc"), "'train_scenarios.0.scenario_id' is"),
         (lambda manifest: manifest["train_scenarios"][0].update(scenario_id="/etc"), "'train_scenarios.0.scenario_id' is"),
         (lambda manifest: manifest["train_scenarios"][0].update(scenario_id=".."), "'train_scenarios.0.scenario_id' is"),
         (lambda manifest: manifest["train_scenarios"][0]["files"].update({"../../../etc/passwd": "0" * 64}), "passwd"),
         (lambda manifest: manifest["train_scenarios"][0].update(peer_count=99), "disagree"),
+        (lambda manifest: manifest["train_scenarios"][0].update(background_equipment_rate=None), "background_equipment_rate and peer_ids"),
+        (lambda manifest: manifest["train_scenarios"][0].update(background_equipment_rate=1.2), "'train_scenarios.0.background_equipment_"),
         (lambda manifest: manifest["eval_scenarios"].append(manifest["train_scenarios"][0]), "listed more than once"),
         (lambda manifest: manifest["eval_scenarios"][0].pop("seed"), "'eval_scenarios.0.seed' is missing"),
     ],
@@ -126,11 +131,42 @@ def test_one_configuration_is_a_dataset(tmp_path: Path):
     (copy / "convoy.json").unlink()
     assert Dataset.from_sumocfg(copy / "scenario.sumocfg").train[0].peer_ids is None
     routes = copy / "vehicles.rou.xml"
-    routes.write_text(routes.read_text().replace('vehsPerHour="750"', 'vehsPerHour="751"'))
+    routes.write_text(routes.read_text().replace('vehsPerHour="900"', 'vehsPerHour="901"'))
     assert Dataset.from_sumocfg(copy / "scenario.sumocfg").hash != before
     routes.unlink()
     with pytest.raises(DatasetError, match="does not exist"):
         Dataset.from_sumocfg(copy / "scenario.sumocfg")
+
+
+def test_equipment_belongs_to_the_scenario(dataset_dir: Path):
+    """The convoy always; of the background the drawn share, every car the same in every process; everybody without a convoy."""
+    cars = [f"passing.{number}" for number in range(2000)]
+    scenarios = (*Dataset.load(dataset_dir).train, *Dataset.load(dataset_dir).eval)
+    assert len({scenario.background_equipment_rate for scenario in scenarios}) == len(scenarios)
+    for scenario in scenarios:
+        assert 0 <= scenario.background_equipment_rate <= 0.5
+        assert all(scenario.is_equipped(vehicle_id) for vehicle_id in ("V001", *scenario.peer_ids))
+        share = sum(map(scenario.is_equipped, cars)) / len(cars)
+        assert share == pytest.approx(scenario.background_equipment_rate, abs=0.05)
+    one, two = ([scenario.is_equipped(car) for car in cars] for scenario in scenarios[:2])
+    assert one != two
+    code = (
+        "import sys; from pathlib import Path; from roadsense.scenario.dataset import Dataset; s = Dataset.load(Path(sys.argv[1])).train[0];"
+        "print([s.is_equipped(f'passing.{n}') for n in range(2000)])"
+    )
+    again = subprocess.run([sys.executable, "-c", code, dataset_dir], check=True, capture_output=True, text=True).stdout
+    assert again.strip() == str(one)
+
+
+def test_equipment_without_a_dataset(tmp_path: Path):
+    scenario = Dataset.from_sumocfg(default_scenario()).train[0]
+    assert scenario.background_equipment_rate == 0.25 and scenario.is_equipped("V003")
+    assert 0 < sum(scenario.is_equipped(f"passing.{number}") for number in range(100)) < 50
+    copy = tmp_path / "copy"
+    shutil.copytree(default_scenario().parent, copy)
+    (copy / "convoy.json").unlink()
+    foreign = Dataset.from_sumocfg(copy / "scenario.sumocfg").train[0]
+    assert foreign.background_equipment_rate is None and foreign.is_equipped("passing.3"), "everybody, where there is no convoy"
 
 
 def test_options_follow_the_file(copy: Path):

@@ -21,10 +21,12 @@ from roadsense.scenario.convoy import CarType, Road, draw_convoy
 from roadsense.scenario.convoy_settings import ConvoySettings
 from roadsense.scenario.dataset import Dataset
 from roadsense.scenario.generate import GenerateSettings, generate
+from roadsense.scenario.locate import default_base_dir
 from roadsense.scenario.sampler import plan_split
 from roadsense.scenario.xml_files import read_xml
 from roadsense.seeding import named_stream
 
+BASES = ("arterial_stop_and_go", "highway_fast", "highway_merge", "rural_curve", "urban_intersection")
 MANIFEST_KEYS = {
     "dataset_id", "seed", "base_scenarios", "ranges", "sumo_version", "git_commit", "emulator_params", "emulator_params_hash",
     "container_image", "train_scenarios", "eval_scenarios", "format_version", "roadsense_version",
@@ -42,7 +44,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def large(tmp_path_factory) -> Dataset:
     """Every (base, peer count) pair twice for training and once for evaluation."""
-    return generate(GenerateSettings(output_dir=tmp_path_factory.mktemp("large") / "ds", seed=11, train_count=44, eval_count=22))
+    return generate(GenerateSettings(output_dir=tmp_path_factory.mktemp("large") / "ds", seed=11, train_count=110, eval_count=55))
 
 
 def test_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path):
@@ -72,7 +74,10 @@ def test_more_scenarios_do_not_change_the_first(tmp_path: Path):
 def test_manifest_holds_what_was_promised(large: Dataset, repository: Path):
     manifest = json.loads((large.directory / "manifest.json").read_text())
     assert set(manifest) == MANIFEST_KEYS
-    assert manifest["ranges"] == {"speedFactor": [0.8, 1.2], "sigma": [0, 0.5], "vehsPerHour": [0.7, 1.3], "spawn_jitter_s": [0, 2]}
+    assert manifest["ranges"] == {
+        "speedFactor": [0.8, 1.2], "sigma": [0, 0.5], "vehsPerHour": [0.7, 1.3], "spawn_jitter_s": [0, 2],
+        "peer_count": dict.fromkeys(BASES, [0, 10]), "background_equipment_rate": dict.fromkeys(BASES, [0, 0.5]),
+    }  # fmt: skip
     assert manifest["seed"] == 11 and manifest["dataset_id"].startswith("ds_11_")
     assert manifest["sumo_version"] == "1.28.0" and manifest["git_commit"] == source_commit() and len(source_commit()) == 40
     assert manifest["emulator_params"]["content"]["latency"]["base_ms"] == 3.84
@@ -85,16 +90,41 @@ def test_manifest_holds_what_was_promised(large: Dataset, repository: Path):
     assert str(large.directory) not in text and str(repository) not in text, "no absolute paths"
     for entry in (*manifest["train_scenarios"], *manifest["eval_scenarios"]):
         assert set(entry["files"]) == {"scenario.sumocfg", "network.net.xml", "vehicles.rou.xml"}
-        assert entry["scenario_id"].endswith(f"_{entry['base']}_n{entry['peer_count']}") and entry["peer_count"] == len(entry["peer_ids"])
-    assert manifest["train_scenarios"][3]["scenario_id"].startswith("train_003_rural_curve_n")
+        assert entry["peer_count"] == len(entry["peer_ids"])
+
+
+def test_ids_say_what_they_are(large: Dataset):
+    """Split, number, base, density, driving style and peers; the words agree with what was drawn."""
+    words = Counter()
+    for split in ("train", "eval"):
+        for number, entry in enumerate(getattr(large.manifest, f"{split}_scenarios")):
+            stem = f"{split}_{number:03d}_{entry.base}_"
+            assert entry.scenario_id.startswith(stem)
+            density, style, peers = entry.scenario_id.removeprefix(stem).split("_")
+            factor = entry.drawn["vehs_per_hour_factor"]
+            assert density == ("sparse" if factor < 0.9 else "medium" if factor <= 1.1 else "dense")
+            convoy = entry.drawn["convoy"]
+            drivers = [(convoy["speed_factor"][car] - 0.8) / 0.4 + 1 - (convoy["headway_s"][car] - 1.0) / 0.8 for car in convoy["sigma"]]
+            haste = sum(drivers) / len(drivers) / 2
+            assert style == ("calm" if haste < 0.44 else "normal" if haste <= 0.56 else "aggressive")
+            assert peers == f"n{entry.peer_count}"
+            words.update((density, style))
+    assert min(words[word] for word in ("sparse", "medium", "dense", "calm", "normal", "aggressive")) > 20, "every word really comes"
 
 
 def test_bases_and_peer_counts_are_balanced(large: Dataset):
     pairs = Counter((scenario.base, len(scenario.peer_ids)) for scenario in large.eval)
-    assert pairs == {(base, count): 1 for base in ("highway_fast", "rural_curve") for count in range(11)}
+    assert pairs == {(base, count): 1 for base in BASES for count in range(11)}
     assert set(Counter((scenario.base, len(scenario.peer_ids)) for scenario in large.train).values()) == {2}
     order = [len(scenario.peer_ids) for scenario in large.train]
-    assert order != sorted(order) and order[:22] != order[22:], "shuffled, and drawn anew"
+    assert order != sorted(order) and order[:55] != order[55:], "shuffled, and drawn anew"
+
+
+def test_default_counts_cover_every_pair_in_both_splits(tmp_path: Path):
+    dataset = generate(GenerateSettings(output_dir=tmp_path / "ds"))
+    for scenarios in (dataset.train, dataset.eval):
+        assert len({(scenario.base, len(scenario.peer_ids)) for scenario in scenarios}) == 55
+    assert len(dataset.eval) == 55, "equally often"
 
 
 @pytest.mark.parametrize("bases", [1, 2, 3, 11, 22])
@@ -112,6 +142,8 @@ def test_training_and_evaluation_share_no_draw(large: Dataset):
     manifest = large.manifest
     seeds = [entry.seed for entry in manifest.entries]
     assert len(set(seeds)) == len(seeds)
+    first = [stream.random() for split in ("train", "eval") for stream in _streams(large, split)]
+    assert len(set(first)) == len(first), "every stream is another one"
     train, evaluation = draws(manifest.train_scenarios), draws(manifest.eval_scenarios)
     assert train and evaluation and not train.keys() & evaluation.keys()
     assert max((train + evaluation).values()) == 1, "nor do two scenarios of one split"
@@ -124,9 +156,19 @@ def _quantities(drawn):
     yield "sigma", convoy["sigma"]
     yield "headway_s", convoy["headway_s"]
     yield "position_m", convoy["position_m"]
-    yield "tau_s", {"V001": convoy["tau_s"]["V001"]}
-    yield "vehs_per_hour_factor", drawn["vehs_per_hour_factor"]
+    yield "single values", {"speed": convoy["speed_mps"], "tau": convoy["tau_s"]["V001"], "factor": drawn["vehs_per_hour_factor"]}
+    yield "background_jitter_s", drawn["spawn_jitter_s"]
     yield "type_sigma", drawn["type_sigma"]
+
+
+def _streams(dataset: Dataset, split: str):
+    """The first drawn number of each named stream, as the generator opens it."""
+    entries = getattr(dataset.manifest, f"{split}_scenarios")
+    plans = plan_split(find_bases(default_base_dir()), split, len(entries), dataset.manifest.seed)
+    for entry, plan in zip(entries, plans, strict=True):
+        assert entry.scenario_id.startswith(plan.stem) and entry.seed == plan.seed
+        for name in ("traffic_flow", "speed_factor", "background_equipment_rate"):
+            yield plan.streams(name)
 
 
 def test_draws_are_uniform_over_their_ranges(large: Dataset):
@@ -137,8 +179,10 @@ def test_draws_are_uniform_over_their_ranges(large: Dataset):
         assert sum(values) / len(values) == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
     taus = [one["convoy"]["tau_s"]["V001"] for one in drawn]
     assert 0.6 <= min(taus) < 0.65 and 1.05 < max(taus) <= 1.1
-    flows = [value for one in drawn for value in one["vehs_per_hour_factor"].values()]
+    flows = [one["vehs_per_hour_factor"] for one in drawn]
     assert 0.7 <= min(flows) < 0.75 and 1.25 < max(flows) <= 1.3
+    equipment = [entry.background_equipment_rate for entry in large.manifest.entries]
+    assert 0 <= min(equipment) < 0.05 and 0.45 < max(equipment) <= 0.5 and sum(equipment) / len(equipment) == pytest.approx(0.25, abs=0.04)
     late = [value for one in drawn for value in one["spawn_jitter_s"].values()]
     assert 0 <= min(late) < 0.2 and 1.8 < max(late) <= 2.0
 
@@ -148,7 +192,7 @@ def test_what_was_drawn_is_what_sumo_reads(large: Dataset, base_dir: Path):
         root = read_xml(scenario.directory / "vehicles.rou.xml")
         types = {element.get("id"): element for element in root.iter("vType")}
         convoy = scenario.drawn["convoy"]
-        vehicles = root.findall("vehicle")
+        vehicles = [vehicle for vehicle in root.findall("vehicle") if vehicle.get("route") == "convoy"]
         assert {vehicle.get("id") for vehicle in vehicles} == {"V001", *scenario.peer_ids}
         for vehicle in vehicles:
             name, vtype = vehicle.get("id"), types[vehicle.get("type")]
@@ -156,9 +200,38 @@ def test_what_was_drawn_is_what_sumo_reads(large: Dataset, base_dir: Path):
             assert float(vtype.get("tau")) == convoy["tau_s"][name] and vtype.get("speedDev") == "0"
             assert float(vehicle.get("departPos")) == convoy["position_m"][name] and vehicle.get("depart") == "0"
             assert float(vtype.get("emergencyDecel")) <= 8
-        base_rate = float(read_xml(base_dir / scenario.base / "vehicles.rou.xml").find("flow").get("vehsPerHour"))
-        (factor,) = scenario.drawn["vehs_per_hour_factor"].values()
-        assert float(root.find("flow").get("vehsPerHour")) == pytest.approx(base_rate * factor, abs=1e-3)
+        base_flows = {flow.get("id"): flow for flow in read_xml(base_dir / scenario.base / "vehicles.rou.xml").iter("flow")}
+        factor = scenario.drawn["vehs_per_hour_factor"]
+        for flow in root.iter("flow"):
+            before, jitter_s = base_flows[flow.get("id")], scenario.drawn["spawn_jitter_s"][flow.get("id")]
+            assert float(flow.get("begin")) == pytest.approx(float(before.get("begin")) + jitter_s, abs=1e-6)
+            if before.get("vehsPerHour"):
+                assert float(flow.get("vehsPerHour")) == pytest.approx(float(before.get("vehsPerHour")) * factor, abs=1e-3)
+            else:
+                assert int(flow.get("number")) == max(1, round(int(before.get("number")) * factor))
+                assert float(flow.get("end")) - float(flow.get("begin")) == pytest.approx(1), "as long as before"
+        for element in root.iter("vType"):
+            if element.get("id") in scenario.drawn["type_sigma"]:
+                mean = scenario.drawn["type_speed_factor"][element.get("id")]
+                assert element.get("speedFactor") in (f"normc({mean}, 0.1, 0.8, 1.2)", str(mean))
+
+
+def test_only_the_background_departs_later(large: Dataset):
+    """The ego and its convoy depart at t = 0; a convoy car's jitter is a place further back, a background car's is a later time."""
+    for scenario in (*large.train, *large.eval):
+        convoy, late_s = scenario.drawn["convoy"], scenario.drawn["spawn_jitter_s"]
+        assert convoy["spawn_jitter_s"]["V001"] == 0 and not set(late_s) & {"V001", *scenario.peer_ids}
+        for element in read_xml(scenario.directory / "vehicles.rou.xml").iter("vehicle"):
+            name = element.get("id")
+            assert float(element.get("depart")) == late_s.get(name, 0.0)
+            if name in convoy["position_m"]:
+                assert "spawn_jitter_s" in convoy and 0 <= convoy["spawn_jitter_s"][name] <= 2
+        row = sorted(convoy["position_m"], key=convoy["position_m"].get, reverse=True)
+        front_m = convoy["position_m"][row[0]] + convoy["spawn_jitter_s"][row[0]] * convoy["speed_mps"]
+        for place, name in enumerate(row[1:], start=1):
+            behind_m = front_m - convoy["position_m"][name] - convoy["spawn_jitter_s"][name] * convoy["speed_mps"]
+            headways = sum(convoy["headway_s"][car] for car in row[1 : place + 1])
+            assert behind_m >= headways * convoy["speed_mps"], "never closer than the drawn gaps"
 
 
 def test_ranks_count_from_the_ego(large: Dataset):

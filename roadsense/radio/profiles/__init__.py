@@ -1,4 +1,4 @@
-"""The measured parameter sets that ship with the package (pairs of ESP32 boards over ESP-NOW)."""
+"""The parameter sets that ship with the package, measured on pairs of ESP32 boards over ESP-NOW; docs/radio.md says what is assumed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,153 @@
+"""Choose the constants of the reference policies, on training episodes only.
+
+Purpose
+    The constants in `roadsense/evaluation/reference/` must not be fitted to what they are judged on. This script drives a small grid of
+    each rule's constants through the same training episodes (training scenarios, training draws, domain randomisation) and prints what came
+    of each. `docs/reference_policies.md` says by which criterion a row was then chosen.
+
+How to run
+    roadsense generate --output_dir dataset
+    python experiments/tune_references.py --dataset_dir dataset --family stopping --episodes 200
+    python experiments/tune_references.py --dataset_dir dataset --family corridor --episodes 200
+    python experiments/tune_references.py --dataset_dir dataset --family leak --episodes 400
+
+What to expect
+    A line per candidate: hazard crashes, false braking, mean return. Some 15 episodes per second on 2 cores, so a grid of 20
+    candidates takes a few minutes. The same seed and dataset give the same numbers, whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadsense.env.convoy_env import ConvoyEnv
+from roadsense.env.episodes import Assignment, EpisodePlan, TrainingEpisodes
+from roadsense.env.record import EpisodeRecord
+from roadsense.evaluation.process_pool import process_map
+from roadsense.evaluation.reference import REFERENCE_POLICIES, Policy
+from roadsense.evaluation.reference.leak_rule import LeakRule
+from roadsense.evaluation.reference.stopping_rule import StoppingRule
+from roadsense.evaluation.reference.ttc_radio import Corridor, TimeToCollisionRadio
+from roadsense.evaluation.rollout import play_episode
+from roadsense.scenario.dataset import Dataset
+
+EPISODES_PER_CHUNK = 10
+
+
+def stopping_candidates() -> Iterator[tuple[str, Policy]]:
+    """`ttc_radio` over the constants of the stopping rule."""
+    for margin_m, least_room_m, trigger_mps2, gain in itertools.product((3.0, 5.0), (1.0, 3.0), (1.5, 2.0, 2.5), (1.3, 1.6)):
+        rule = StoppingRule(margin_m=margin_m, least_room_m=least_room_m, trigger_mps2=trigger_mps2, gain=gain)
+        yield f"margin {margin_m} m, room {least_room_m} m, trigger {trigger_mps2} m/s2, gain {gain}", TimeToCollisionRadio(rule=rule)
+
+
+def corridor_candidates() -> Iterator[tuple[str, Policy]]:
+    """`ttc_radio` over who counts as being ahead."""
+    for half_width_m, slope, max_turn_rad, spacing_m in itertools.product((6.0, 9.0, 12.0), (0.1, 0.3), (1.2, 2.0), (3.0, 6.5)):
+        corridor = Corridor(half_width_m=half_width_m, slope=slope, max_turn_rad=max_turn_rad, spacing_m=spacing_m)
+        name = f"half width {half_width_m} m, slope {slope}, turn {max_turn_rad} rad, spacing {spacing_m} m"
+        yield name, TimeToCollisionRadio(corridor=corridor)
+
+
+def leak_candidates() -> Iterator[tuple[str, Policy]]:
+    """`leak_rule` over memory and threshold, and `random`, whose false braking it has to match."""
+    yield "random", REFERENCE_POLICIES["random"]()
+    for memory_steps, flat_mps2, burst_steps in itertools.product((5, 10, 20), (0.1, 0.2, 0.3, 0.4), (10, 30)):
+        policy = LeakRule(memory_steps=memory_steps, flat_mps2=flat_mps2, burst_steps=burst_steps)
+        yield f"memory {memory_steps} steps, flat {flat_mps2} m/s2, burst {burst_steps} steps", policy
+
+
+def reference_candidates() -> Iterator[tuple[str, Policy]]:
+    """Every reference policy as it stands."""
+    for name, policy in REFERENCE_POLICIES.items():
+        yield name, policy()
+
+
+FAMILIES: dict[str, Callable[[], Iterator[tuple[str, Policy]]]] = {
+    "stopping": stopping_candidates,
+    "corridor": corridor_candidates,
+    "leak": leak_candidates,
+    "all": reference_candidates,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Some training episodes for one candidate."""
+
+    dataset_dir: Path
+    policy: Policy
+    seed: int
+    first: int
+    last: int
+
+
+def play_chunk(chunk: Chunk) -> list[EpisodeRecord]:
+    """Play a chunk in this process, on the environment that the previous one left running."""
+    env = environment(chunk.dataset_dir)
+    return [play_episode(env, chunk.policy, plan) for plan in plans(env.dataset, chunk.seed, chunk.last)[chunk.first :]]
+
+
+def plans(dataset: Dataset, seed: int, count: int) -> list[EpisodePlan]:
+    """The first episodes that a training with one environment and this seed would draw."""
+    episodes = TrainingEpisodes(dataset, Assignment(run_seed=seed))
+    return [episodes.next() for _ in range(count)]
+
+
+OPEN: dict[Path, ConvoyEnv] = {}
+
+
+def environment(dataset_dir: Path) -> ConvoyEnv:
+    """The environment of this process."""
+    if dataset_dir not in OPEN:
+        OPEN[dataset_dir] = ConvoyEnv(dataset_dir=dataset_dir, scenario_mode="train")
+    return OPEN[dataset_dir]
+
+
+def close_environments() -> None:
+    """End the simulator of this process."""
+    for env in OPEN.values():
+        env.close()
+    OPEN.clear()
+
+
+def report(name: str, records: list[EpisodeRecord]) -> None:
+    """Print one line of figures."""
+    hazards = sum(record.hazard_fired for record in records)
+    crashes = sum(record.hazard_collision for record in records)
+    false_braking = sum(record.false_braking_steps for record in records) / max(1, sum(record.steps_outside_hazard for record in records))
+    mean_return = sum(record.episode_return for record in records) / len(records)
+    print(f"{name:62s} hazard crashes {crashes:3d} of {hazards}, false braking {false_braking:6.2%}, return {mean_return:6.2f}", flush=True)
+
+
+def main() -> None:
+    """Drive the grid of one family and print a line per candidate."""
+    parser = argparse.ArgumentParser(description="tune the reference policies on training episodes")
+    parser.add_argument("--dataset_dir", type=Path, required=True, help="a generated dataset")
+    parser.add_argument("--family", choices=sorted(FAMILIES), required=True, help="which constants")
+    parser.add_argument("--episodes", type=int, default=200, help="training episodes per candidate")
+    parser.add_argument("--seed", type=int, default=1, help="run seed of the training draws")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="processes; the numbers do not depend on it")
+    flags = parser.parse_args()
+    with process_map(flags.processes, close_environments) as run_map:
+        for name, policy in FAMILIES[flags.family]():
+            chunks = [
+                Chunk(
+                    dataset_dir=flags.dataset_dir.resolve(),
+                    policy=policy,
+                    seed=flags.seed,
+                    first=first,
+                    last=min(first + EPISODES_PER_CHUNK, flags.episodes),
+                )
+                for first in range(0, flags.episodes, EPISODES_PER_CHUNK)
+            ]
+            report(name, [record for records in run_map(play_chunk, chunks) for record in records])
+
+
+if __name__ == "__main__":
+    main()
