@@ -84,7 +84,7 @@ def _print(out: Console, dataset_dir: Path, defects: Sequence[Defect], covered: 
 
 def _table(covered: Sequence[Coverage]) -> Table:
     ranks = max(len(row.hazard_ranks) for row in covered)
-    title = "Scenarios, and those in which the 1st, 2nd, ... car ahead can be a hazard"
+    title = "Scenarios, and in how many the k-th peer ahead can brake (k = 1, 2, ...)"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in ("base", "split"):
         table.add_column(header, no_wrap=True)

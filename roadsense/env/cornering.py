@@ -11,14 +11,14 @@ from typing import Final
 
 from roadsense.config import STEP_LENGTH_S
 
-_WINDOW_STEPS: Final = 10
+WINDOW_STEPS: Final = 10
 
 
 class Cornering:
     """Remembers the headings of the last second."""
 
     def __init__(self, heading_rad: float) -> None:
-        self._headings_rad: deque[float] = deque([heading_rad], maxlen=_WINDOW_STEPS + 1)
+        self._headings_rad: deque[float] = deque([heading_rad], maxlen=WINDOW_STEPS + 1)
 
     def lateral_accel_mps2(self, heading_rad: float, speed_mps: float) -> float:
         """Add the heading after a step; the mean lateral acceleration over the last second, never negative."""
@@ -26,7 +26,7 @@ class Cornering:
         duration_s = (len(self._headings_rad) - 1) * STEP_LENGTH_S
         turned_rad = sum(_wrapped(after - before) for before, after in zip(self._headings_rad, list(self._headings_rad)[1:], strict=False))
         # Less than a second of history would take one corner of the polyline for a sharp bend.
-        return speed_mps * abs(turned_rad) / max(duration_s, _WINDOW_STEPS * STEP_LENGTH_S)
+        return speed_mps * abs(turned_rad) / max(duration_s, WINDOW_STEPS * STEP_LENGTH_S)
 
 
 def _wrapped(angle_rad: float) -> float:

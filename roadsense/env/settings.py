@@ -70,7 +70,7 @@ class DistractionSettings(Settings):
     """The window in which the driver holds the speed and nothing but the agent brakes."""
 
     lead_s: Interval = Field(Interval(low=0.0, high=4.0), description="time by which the window begins before the hazard's onset")
-    reaction_s: Interval = Field(Interval(low=2.0, high=4.5), description="time from the onset until the driver is back")
+    reaction_s: Interval = Field(Interval(low=1.0, high=4.5), description="time from the onset until the driver is back")
     hazard_free_probability: Probability = Field(0.5, description="share of hazard-free episodes with such a window")
     unrelated_probability: Probability = Field(0.3, description="share of all episodes with a further window at any time")
 

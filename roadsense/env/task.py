@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from roadsense.config import STEP_LENGTH_S
 from roadsense.env.braking import Braking
-from roadsense.env.cornering import Cornering
+from roadsense.env.cornering import WINDOW_STEPS, Cornering
 from roadsense.env.driving import EgoDriver
 from roadsense.env.episodes import EpisodePlan
 from roadsense.env.outcome import Outcome, judge
@@ -76,7 +76,7 @@ class ConvoyEpisode:
         self._hazard_cancelled = False
         self._benign_driver = _benign_driver(self.script.benign)
         self._cornering = Cornering(float(state.vehicles.heading_rad[state.vehicles.index[self._ego_id]]))
-        self._ego_is_commanded = False
+        self._commanded_steps = 0  # in a row, up to now
         self._ego_driver = EgoDriver(settings, self._ego_id, self.script, stream(plan.identity, "driver"), recent_speeds_mps)
         self._reward = reward
         self.statistics = EpisodeStatistics(self.script)
@@ -94,7 +94,7 @@ class ConvoyEpisode:
         """What the cars are told before the next step."""
         time_s = self.elapsed_s(state)
         ego_command = self._ego_driver.command(action, self._situation.speed_mps, time_s)
-        self._ego_is_commanded = ego_command.speed_mps is not None
+        self._commanded_steps = self._commanded_steps + 1 if ego_command.speed_mps is not None else 0
         others = self._hazard_commands(state, time_s) | self._benign_commands(state, time_s)
         return [ego_command, *(SpeedCommand(vehicle_id=name, speed_mps=speed_mps) for name, speed_mps in others.items())]
 
@@ -164,12 +164,12 @@ class ConvoyEpisode:
         return tuple(car for car in self._traffic(state).cars_ahead if peers is None or car in peers)
 
     def _corners_too_hard(self, after: SimulatorState, situation: Situation | None) -> bool:
-        """Whether the ego left the bend. SUMO's own driver keeps to the speeds of its network and is not judged."""
+        """Whether the ego left the bend; SUMO's driver keeps to the speeds of its network, so only a second all under command is judged."""
         if situation is None:
             return False
         heading_rad = float(after.vehicles.heading_rad[after.vehicles.index[self._ego_id]])
         lateral_accel_mps2 = self._cornering.lateral_accel_mps2(heading_rad, situation.speed_mps)
-        return self._ego_is_commanded and lateral_accel_mps2 > self._settings.max_lateral_accel_mps2
+        return self._commanded_steps >= WINDOW_STEPS and lateral_accel_mps2 > self._settings.max_lateral_accel_mps2
 
 
 def _benign_driver(benign: BenignBraking | None) -> Braking | None:

@@ -114,7 +114,7 @@ def test_distraction_begins_before_the_onset_and_outlasts_it(alone):
         event = script.hazard or script.benign
         if event and script.distractions:
             assert 0.0 <= event.onset_s - window(script).start_s <= 4.0
-            assert 2.0 <= window(script).end_s - event.onset_s <= 4.5
+            assert 1.0 <= window(script).end_s - event.onset_s <= 4.5
 
 
 def test_changing_the_distraction_leaves_the_hazard_alone():

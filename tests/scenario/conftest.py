@@ -1,4 +1,4 @@
-"""A third party's base scenario: a grid made by netgenerate, random trips, and the ego among them."""
+"""A large dataset of our own bases, and a third party's base: a grid made by netgenerate, random trips, and the ego among them."""
 
 import random
 import subprocess
@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from roadsense.scenario.dataset import Dataset
+from roadsense.scenario.generate import GenerateSettings, generate
 from roadsense.sumo.installation import find_program
 
 
 @pytest.fixture(scope="session")
 def base_dir(repository: Path) -> Path:
     return repository / "scenarios" / "base"
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory) -> Dataset:
+    """Every (base, peer count) pair twice for training and once for evaluation."""
+    return generate(GenerateSettings(output_dir=tmp_path_factory.mktemp("large") / "ds", seed=11, train_count=110, eval_count=55))
 
 
 @pytest.fixture(scope="session")

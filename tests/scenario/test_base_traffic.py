@@ -61,7 +61,9 @@ def drive(session: SumoSession, scenario: Scenario) -> Drive:
 @pytest.fixture(scope="module")
 def drives(tmp_path_factory) -> dict[str, list[Drive]]:
     """Four scenarios of every base, driven for the horizon."""
-    dataset: Dataset = generate(GenerateSettings(output_dir=tmp_path_factory.mktemp("traffic") / "ds", seed=21, train_count=20, eval_count=0))
+    dataset: Dataset = generate(
+        GenerateSettings(output_dir=tmp_path_factory.mktemp("traffic") / "ds", seed=21, train_count=20, eval_count=0)
+    )
     by_base: dict[str, list[Drive]] = defaultdict(list)
     with SumoSession(SumoSettings()) as session:
         for scenario in dataset.train:

@@ -21,7 +21,9 @@ def small(tmp_path_factory, base_dir: Path) -> Dataset:
 def test_coverage_counts_peers_and_ranks(tmp_path: Path):
     dataset = generate(GenerateSettings(output_dir=tmp_path / "ds", seed=3, train_count=110, eval_count=55))
     rows = coverage(dataset.manifest)
-    assert [(row.base, row.split) for row in rows] == [(base, split) for base in sorted(dataset.manifest.base_scenarios) for split in ("train", "eval")]
+    assert [(row.base, row.split) for row in rows] == [
+        (base, split) for base in sorted(dataset.manifest.base_scenarios) for split in ("train", "eval")
+    ]
     for row in rows:
         times = 2 if row.split == "train" else 1
         assert row.peer_counts == dict.fromkeys(range(11), times) and row.missing_peer_counts == ()

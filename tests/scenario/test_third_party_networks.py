@@ -20,7 +20,7 @@ NETWORKS = {
     "random": ["--rand", "--rand.iterations", "40", "--rand.max-distance", "300", "--rand.min-distance", "120"],
 }
 EPISODES = 20
-SHORT = {"warm_up_s": 3.0, "horizon_s": 6.0}
+SHORT = {"warm_up_s": 10.0, "horizon_s": 10.0}  # long enough for the ego to pass a junction
 
 
 def tool(name: str) -> Path:

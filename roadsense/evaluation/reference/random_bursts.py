@@ -1,7 +1,7 @@
 """Sparse random braking: what braking now and then is worth when it has nothing to do with danger.
 
-A burst begins with probability 0.01 per step, ends with probability 0.1 per step, and brakes with one amount drawn from U(0.1, 1) at its
-beginning: about 1 / 11 of all steps, in bursts of a second. Braking at random in every step would just park the car.
+A burst begins with probability 0.01 per step, brakes with one amount drawn from U(0.1, 1) at its beginning, and ends with probability 0.1
+per step: about 1 / 11 of all steps, in bursts of a second. Braking at random in every step would just park the car.
 """
 
 from __future__ import annotations
@@ -13,12 +13,30 @@ import numpy as np
 from roadsense.env.observation import Observation
 
 
+class Burst:
+    """A burst of braking with a drawn amount and a drawn length; over before it is begun."""
+
+    _STOP_PROBABILITY: Final = 0.1
+    _LEAST_AMOUNT: Final = 0.1
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.amount = 0.0  # fraction of full braking in this step; 0 outside a burst
+
+    def begin(self) -> None:
+        """The next step brakes."""
+        self.amount = float(self._rng.uniform(self._LEAST_AMOUNT, 1.0))
+
+    def go_on(self) -> None:
+        """One step later: perhaps it is over."""
+        if self._rng.random() < self._STOP_PROBABILITY:
+            self.amount = 0.0
+
+
 class RandomBursts:
     """Brakes at random in rare bursts of about a second."""
 
     _START_PROBABILITY: Final = 0.01
-    _STOP_PROBABILITY: Final = 0.1
-    _LEAST_AMOUNT: Final = 0.1
 
     def __init__(self) -> None:
         self.begin(np.random.default_rng(0))
@@ -26,13 +44,12 @@ class RandomBursts:
     def begin(self, rng: np.random.Generator, /) -> None:
         """Start outside a burst."""
         self._rng = rng
-        self._amount = 0.0
+        self._burst = Burst(rng)
 
     def __call__(self, _observation: Observation, /) -> float:
-        """0 outside a burst; inside, the amount drawn at its beginning."""
-        if self._amount > 0:
-            if self._rng.random() < self._STOP_PROBABILITY:
-                self._amount = 0.0
+        """The burst's amount; 0 outside."""
+        if self._burst.amount > 0:
+            self._burst.go_on()
         elif self._rng.random() < self._START_PROBABILITY:
-            self._amount = float(self._rng.uniform(self._LEAST_AMOUNT, 1.0))
-        return self._amount
+            self._burst.begin()
+        return self._burst.amount

@@ -33,10 +33,10 @@ class StoppingRule:
         ConfigError: a constant that must be positive is not.
     """
 
-    margin_m: float = 3.0
+    margin_m: float = 5.0
     least_room_m: float = 2.0
     brakes_mps2: float = 2.0
-    trigger_mps2: float = 2.0
+    trigger_mps2: float = 1.5
     gain: float = 1.3
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ _SPEED = EGO_COLUMN["speed_mps"]
 class Corridor:
     """Which peers count as being ahead on the ego's path, and how much room each of them takes."""
 
-    half_width_m: float = 9.0
+    half_width_m: float = 12.0
     slope: float = 0.2
     max_turn_rad: float = 1.2
     spacing_m: float = 6.5
