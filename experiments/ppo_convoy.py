@@ -12,7 +12,7 @@ How to run
 
 What to expect
     On 2 cores about 300,000 steps take a few minutes. The table at the end shows the learned policy beside never_brake,
-    always_brake, random and ttc_radio on identical episodes.
+    always_brake, a time-to-collision rule and other reference policies, on identical episodes.
 """
 
 import sys

@@ -59,7 +59,8 @@ class DeepSets(nn.Module):
         return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B))
 
     def _pooled(self, encoder: nn.Module, values_SF: Tensor, counts_B: Tensor) -> Tensor:
-        return pool(encoder(values_SF), counts_B, self.settings.pool)
+        # Squashed, or a car far away that passes at twice the speed would outshine, in every maximum, the one that brakes in front.
+        return pool(encoder(torch.tanh(values_SF)), counts_B, self.settings.pool)
 
     def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
         parameters_B3: Tensor = self.actor(torch.cat([ego_BE, pooled_BP], dim=1))

@@ -57,7 +57,7 @@ class Policy:
     def action_parameters(self, observation: Mapping[str, Any]) -> FloatArray:
         """The three action parameters; raises ConfigError for an observation of another shape, or one that is not finite."""
         ego_E, values_NF = _checked(observation)
-        hidden = values_NF
+        hidden = np.tanh(values_NF)
         for weight, bias in self._encoder:
             hidden = np.maximum(hidden @ weight + bias, 0.0)
         hidden = np.concatenate([ego_E, *self._pooled(hidden)])

@@ -53,7 +53,7 @@ def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple
         mask[row, : peers.count] = 1.0
 
     def pooled(encoder: torch.nn.Module) -> Tensor:
-        hidden = encoder(padded) * mask
+        hidden = encoder(torch.tanh(padded)) * mask
         parts = {"max": hidden.amax(1), "mean": hidden.sum(1) / mask.sum(1).clamp(min=1.0)}
         return torch.cat([parts[kind] for kind in model.settings.pool.split("+")], 1)
 

@@ -85,8 +85,8 @@ def test_shipped_profile_holds_the_measured_values(name: str) -> None:
     base_ms, jitter_ms, losses, burst, noise = MEASURED[name]
     sensors = parameters.sensor_noise
     assert (parameters.latency.base_ms, parameters.latency.jitter_ms) == (base_ms, jitter_ms)
-    assert parameters.packet_loss.band_edges_m == (20.0, 50.0, 100.0)
-    assert parameters.packet_loss.loss_probabilities == losses
+    assert parameters.packet_loss.band_edges_m == (20.0, 50.0, 100.0, 300.0)
+    assert parameters.packet_loss.loss_probabilities == (*losses, 1.0)
     assert parameters.burst_loss.mean_burst_packets == burst
     assert (sensors.gps_m, sensors.speed_mps, sensors.accel_mps2, sensors.heading_deg) == noise
     assert parameters.relay.max_hops == 3

@@ -6,10 +6,10 @@ Given the own speed v and, for a car ahead, the gap g to its rear bumper, its sp
 - it brakes (-a >= `brakes_mps2`): it stops after u^2 / 2|a|, so the ego has d + u^2 / 2|a| to stop in and needs v^2 / 2(d + u^2 / 2|a|),
   or c if that is more.
 
-d is at least `least_room_m`: with positions that are metres off, a smaller one would turn the noise of speeds into emergencies. The most
-urgent car decides: below `trigger_mps2` the rule leaves the car to its driver, from there on it brakes with
-`gain` times what is needed, at most with 8 m/s2. The first term is the deceleration rate to avoid a crash (DRAC; Cooper and Ferguson, 1976)
-of the surrogate safety measures; the second adds that a car that brakes will stop.
+Both distances, d and d + u^2 / 2|a|, count as at least `least_room_m`: with positions that are metres off, a smaller one would turn the
+noise of speeds into emergencies. The most urgent car decides: below `trigger_mps2` the rule leaves the car to its driver, from there on it
+brakes with `gain` times what is needed, at most with 8 m/s2. The first term is the deceleration rate to avoid a crash (DRAC; Cooper and
+Ferguson, 1976) of the surrogate safety measures; the second adds that a car that brakes will stop.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FULL_BRAKING_MPS2: Final = 8.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppingRule:
-    """The constants of the rule; `tune_references.py` chose the defaults on training episodes.
+    """The constants of the rule; `docs/reference_policies.md` says how the defaults were chosen, on training episodes only.
 
     Raises:
         ConfigError: a constant that must be positive is not.
