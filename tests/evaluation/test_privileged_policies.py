@@ -80,27 +80,12 @@ def test_the_radar_policy_does_not_see_past_its_leader():
     assert decide(TimeToCollisionLeader(), World(leader_id="a", a=(30.0, 20.0, 0.0), b=(60.0, 0.0, 0.0))) == [0.0]
 
 
-def test_the_radar_policy_learns_of_braking_only_by_differentiating():
-    """The leader's own acceleration is not measured; its speed has to have changed since the step before."""
-    first = World(leader_id="a", a=(25.0, 20.0, -8.0), time_s=1.0)
-    then = World(leader_id="a", a=(25.0, 19.2, -8.0), time_s=1.1)
-    gentle, hard = decide(TimeToCollisionLeader(), first, then)
-    assert gentle == 0.0
-    assert hard > 0.3
-
-
-def test_the_radar_policy_forgets_a_leader_that_was_out_of_sight_or_replaced():
-    first, hidden = World(leader_id="a", a=(25.0, 20.0, 0.0), time_s=1.0), World(time_s=1.1)
-    again = World(leader_id="a", a=(25.0, 19.0, 0.0), time_s=1.2)
-    other = World(leader_id="b", b=(25.0, 19.0, 0.0), time_s=1.1)
-    assert decide(TimeToCollisionLeader(), first, hidden, again) == [0.0, 0.0, 0.0]
-    assert decide(TimeToCollisionLeader(), first, other) == [0.0, 0.0]
-
-
-def test_the_radar_policy_forgets_the_previous_episode():
-    policy = TimeToCollisionLeader()
-    decide(policy, World(leader_id="a", a=(25.0, 20.0, 0.0), time_s=1.0))
-    assert decide(policy, World(leader_id="a", a=(25.0, 19.0, 0.0), time_s=1.1)) == [0.0]
+def test_the_radar_policy_does_not_know_that_the_leader_brakes_until_it_is_slower():
+    """A radar measures range and closing speed; the acceleration comes with a message only."""
+    braking = World(leader_id="a", a=(25.0, 20.0, -8.0))
+    assert decide(TimeToCollisionLeader(), braking) == [0.0]
+    assert decide(TimeToCollisionPerfectRadio(), braking)[0] > 0.3
+    assert decide(TimeToCollisionLeader(), World(leader_id="a", a=(25.0, 12.0, -8.0)))[0] > 0.1
 
 
 def test_a_perfect_radio_knows_all_equipped_cars_exactly_and_no_others():
