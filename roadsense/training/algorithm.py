@@ -45,13 +45,13 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
     )
     config.learners(num_learners=0)
     config.training(
-        lr=settings.learning_rate,
+        lr=_schedule(settings.learning_rate, settings.learning_rate_final, settings.total_timesteps),
         gamma=settings.gamma,
         lambda_=settings.gae_lambda,
         clip_param=settings.clip_param,
         vf_clip_param=float("inf"),  # values are of order 1; clipping them only slows the value function down
         vf_loss_coeff=settings.vf_loss_coeff,
-        entropy_coeff=settings.ent_coef,
+        entropy_coeff=_schedule(settings.ent_coef, settings.ent_coef_final, settings.total_timesteps),
         use_kl_loss=False,  # its adaptive coefficient is not part of RLlib's checkpoints
         grad_clip=settings.grad_clip,
         grad_clip_by="global_norm",
@@ -77,6 +77,11 @@ def build(config: PPOConfig) -> PPO:
     with suppress(OSError):
         Path(algorithm.logdir).rmdir()
     return algorithm
+
+
+def _schedule(first: float, last: float | None, total_timesteps: int) -> float | list[list[float]]:
+    """A constant, or RLlib's form of a line over the environment steps of the run: pairs of (step, value)."""
+    return first if last is None else [[0, first], [total_timesteps, last]]
 
 
 def _new_generation(generations: Generations) -> Callable[..., None]:

@@ -36,6 +36,7 @@ class IterationFigures:
     value_loss: float | None
     value_explained_variance: float | None
     entropy: float | None
+    learning_rate: float | None
 
     def as_row(self) -> dict[str, Any]:
         """Column name -> value, in order."""

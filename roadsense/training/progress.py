@@ -81,7 +81,7 @@ def line(figures: IterationFigures, total_timesteps: int) -> str:
 
 def _board_name(column: str) -> str:
     group = "episodes" if column.startswith(("episode", "collision", "hazard", "false")) else "training"
-    if column in ("policy_loss", "value_loss", "value_explained_variance", "entropy"):
+    if column in ("policy_loss", "value_loss", "value_explained_variance", "entropy", "learning_rate"):
         group = "learner"
     return f"{group}/{column}"
 

@@ -16,6 +16,7 @@ def learner_figures(result: Mapping[str, Any]) -> dict[str, Any]:
         "value_loss": _number(result, *_MODULE, "vf_loss"),
         "value_explained_variance": _number(result, *_MODULE, "vf_explained_var"),
         "entropy": _number(result, *_MODULE, "entropy"),
+        "learning_rate": _number(result, *_MODULE, "default_optimizer_learning_rate"),
     }
 
 

@@ -27,6 +27,8 @@ def run_dir(tmp_path_factory, dataset_dir) -> Path:
         800,
         "--eval_episodes",
         3,
+        "--learning_rate_final",
+        1e-4,
     )
     assert done.returncode == 0, done.stderr
     (root.parent / "stdout.txt").write_text(done.stdout)

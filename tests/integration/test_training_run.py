@@ -51,11 +51,18 @@ def test_progress_has_one_row_per_iteration(run_dir):
     assert all(int(row["healthy_workers"]) == 2 for row in rows)
 
 
+def test_the_step_size_falls_linearly_to_its_final_value(run_dir):
+    rows = list(csv.DictReader((run_dir / "progress.csv").open()))
+    learning_rates = [float(row["learning_rate"]) for row in rows]
+    expected = [max(1e-4, 3e-4 - 2e-4 * int(row["timesteps"]) / 2400) for row in rows]
+    assert learning_rates == pytest.approx(expected, rel=0.01)
+
+
 def test_episodes_hold_training_and_evaluation_with_actions(run_dir):
     table = pq.read_table(run_dir / "episodes.parquet").to_pylist()
     training = [row for row in table if row["phase"] == "train"]
     assert training
-    assert len(table) - len(training) == 3 * 5
+    assert len(table) - len(training) == 3 * (1 + len(REFERENCE_POLICIES))
     assert all(len(row["actions"]) == row["steps"] for row in table)
 
 
