@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import roadsense
 from roadsense.errors import ConfigError, PolicyError
 from roadsense.features import EGO_SIZE, PEER_SIZE, RELEASE_THRESHOLD
-from roadsense.model.action import deterministic_action
+from roadsense.model.action import LEAST_GATE, deterministic_action
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.inference import Policy
 from roadsense.model.packing import pack
@@ -38,7 +38,7 @@ def make_model(pool: str = "max", seed: int = 0, **settings_: object) -> DeepSet
     """A network whose outputs are of order 1, and that brakes for about half of random observations."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    model = DeepSets(ModelSettings(pool=pool, initial_brake_probability=0.5, **settings_))
+    model = DeepSets(ModelSettings(pool=pool, **settings_))
     with torch.no_grad():
         model.actor[-1].weight.mul_(100.0)
         _center_gate(model)
@@ -46,11 +46,11 @@ def make_model(pool: str = "max", seed: int = 0, **settings_: object) -> DeepSet
 
 
 def _center_gate(model: DeepSets) -> None:
-    """Put the gate's median over random observations at one half."""
+    """Put the gate's median over random observations where braking begins."""
     seen = [observation(seed % 9, seed) for seed in range(50)]
     egos = torch.from_numpy(np.stack([one["ego"] for one in seen]))
     logits = model.action_parameters(egos, *pack([one["peers"] for one in seen]))[:, 0]
-    model.actor[-1].bias[0] -= logits.median()
+    model.actor[-1].bias[0] += math.log(LEAST_GATE / (1 - LEAST_GATE)) - logits.median()
 
 
 @pytest.fixture
@@ -103,7 +103,8 @@ def test_numpy_policy_equals_the_network(tmp_path_factory: pytest.TempPathFactor
         parameters = model.action_parameters(torch.from_numpy(seen["ego"])[None], *pack([seen["peers"]]))
     scale = max(1.0, parameters.abs().max().item())
     np.testing.assert_allclose(policy.action_parameters(seen), parameters[0].numpy(), atol=1e-6 * scale)
-    if abs(parameters[0, 0].item()) > 1e-5:  # on the edge of the gate either answer is right
+    edge = abs(torch.sigmoid(parameters[0, 0]).item() - LEAST_GATE)
+    if edge > 1e-5:  # on the edge of the gate either answer is right
         assert policy(seen) == pytest.approx(deterministic_action(parameters).item(), abs=1e-6 * scale)
 
 
