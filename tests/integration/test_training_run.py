@@ -127,7 +127,7 @@ def test_same_seed_and_workers_give_identical_weights_and_figures(run_dir, datas
     again = tmp_path / "again"
     done = roadsense(
         "train", "--dataset-dir", dataset_dir, "--output-dir", again, *SMALL, "--total-timesteps", 2400,
-        "--checkpoint-every", 800, "--eval-episodes", 3,
+        "--checkpoint-every", 800, "--eval-episodes", 3, "--learning-rate-final", 1e-4,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (again / "model_final.zip").read_bytes() == (run_dir / "model_final.zip").read_bytes()

@@ -46,7 +46,7 @@ def _convoy(
 ) -> list[SimulatorState]:
     states = []
     for step in range(STEPS):
-        peers = {name: (30.0 * int(name[1:]) + step, 0.0, 20.0, 0.0, 0.0) for name in ids}
+        peers = {name: (30.0 * int(name[1:]) + 0.2 * step, 0.0, 20.0, 0.0, 0.0) for name in ids}
         states.append(make_state(0.1 * (step + 1), extra(step) | EGO | peers))
     return states
 
@@ -81,7 +81,7 @@ def test_one_number_is_drawn_from_the_given_stream(make_state: MakeState) -> Non
 
 def _visitors(step: int) -> dict[str, tuple[float, ...]]:
     """Cars that come and go all the time."""
-    there = {f"W{car}": (900.0 + car, 5.0, 30.0, 0.0, 1.0) for car in range(step % 7)}
+    there = {f"W{car}": (200.0 + car, 5.0, 30.0, 0.0, 1.0) for car in range(step % 7)}
     return there if step % 3 else {}
 
 
