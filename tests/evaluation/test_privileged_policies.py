@@ -80,12 +80,42 @@ def test_the_radar_policy_does_not_see_past_its_leader():
     assert decide(TimeToCollisionLeader(), World(leader_id="a", a=(30.0, 20.0, 0.0), b=(60.0, 0.0, 0.0))) == [0.0]
 
 
-def test_the_radar_policy_does_not_know_that_the_leader_brakes_until_it_is_slower():
-    """A radar measures range and closing speed; the acceleration comes with a message only."""
-    braking = World(leader_id="a", a=(25.0, 20.0, -8.0))
-    assert decide(TimeToCollisionLeader(), braking) == [0.0]
-    assert decide(TimeToCollisionPerfectRadio(), braking)[0] > 0.3
-    assert decide(TimeToCollisionLeader(), World(leader_id="a", a=(25.0, 12.0, -8.0)))[0] > 0.1
+def braking_leader(first_step, last_step, **others):
+    """A leader 25 m ahead, as fast as the ego at first, that brakes with 8 m/s2 from step 0 on."""
+    return [
+        World(leader_id="a", a=(25.0, 20.0 - 0.8 * step, -8.0), time_s=1.0 + 0.1 * step, **others) for step in range(first_step, last_step)
+    ]
+
+
+def test_the_radar_policy_learns_of_braking_with_the_lag_of_its_tracker():
+    """A radar measures range and closing speed; the acceleration comes at once with a message only."""
+    radar = decide(TimeToCollisionLeader(), *braking_leader(0, 12))
+    radio = decide(TimeToCollisionPerfectRadio(), *braking_leader(0, 12))
+    assert radio[0] > 0.3
+    assert radar[:2] == [0.0, 0.0]
+    assert all(later <= sooner for later, sooner in zip(radar, radio, strict=True))
+    assert radar[-1] > 0.8 * radio[-1]
+
+
+def test_the_tracker_closes_in_on_the_true_acceleration_with_its_lag():
+    policy = TimeToCollisionLeader()
+    decide(policy, *braking_leader(0, 6))
+    assert policy._track.accel_mps2 == pytest.approx(-8.0 * (1 - (0.5 / 0.6) ** 5))
+
+
+def test_the_radar_policy_begins_a_new_track_after_it_lost_sight_or_saw_another_car():
+    hidden, other = World(time_s=1.5), World(leader_id="b", b=(25.0, 20.0, 0.0), time_s=1.5)
+    for between in (hidden, other):
+        policy = TimeToCollisionLeader()
+        decide(policy, *braking_leader(0, 5), between, *braking_leader(6, 7))
+        assert policy._track.accel_mps2 == 0.0
+
+
+def test_the_radar_policy_forgets_the_previous_episode():
+    policy = TimeToCollisionLeader()
+    decide(policy, *braking_leader(0, 5))
+    decide(policy, *braking_leader(5, 6))
+    assert policy._track.accel_mps2 == 0.0
 
 
 def test_a_perfect_radio_knows_all_equipped_cars_exactly_and_no_others():
