@@ -21,7 +21,18 @@ from pathlib import Path
 from roadsense.cli import main
 from roadsense.evaluation.reference import REFERENCE_POLICIES
 
-TRAINING = ["--learning_rate", "1e-3", "--n_steps", "4096", "--minibatch_size", "1024"]
+TRAINING = [
+    "--learning_rate",
+    "1e-3",
+    "--learning_rate_final",
+    "1e-4",
+    "--ent_coef_final",
+    "0",
+    "--n_steps",
+    "4096",
+    "--minibatch_size",
+    "1024",
+]
 
 
 def step(result: Path, command: list[str]) -> None:
