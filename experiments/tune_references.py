@@ -44,9 +44,9 @@ LEAK_GRID = {5: (0.14, 0.17, 0.2), 10: (0.22, 0.26, 0.3), 20: (0.3, 0.34, 0.38)}
 
 def stopping_candidates() -> Iterator[tuple[str, Policy]]:
     """`ttc_radio` over the constants of the stopping rule."""
-    for margin_m, least_room_m, trigger_mps2, gain in itertools.product((3.0, 5.0), (1.0, 3.0), (1.5, 2.0, 2.5), (1.3, 1.6)):
-        rule = StoppingRule(margin_m=margin_m, least_room_m=least_room_m, trigger_mps2=trigger_mps2, gain=gain)
-        yield f"margin {margin_m} m, room {least_room_m} m, trigger {trigger_mps2} m/s2, gain {gain}", TimeToCollisionRadio(rule=rule)
+    for margin_m, trigger_mps2, gain in itertools.product((4.0, 5.0), (1.0, 1.5), (1.0, 1.3)):
+        rule = StoppingRule(margin_m=margin_m, trigger_mps2=trigger_mps2, gain=gain)
+        yield f"margin {margin_m} m, trigger {trigger_mps2} m/s2, gain {gain}", TimeToCollisionRadio(rule=rule)
 
 
 def corridor_candidates() -> Iterator[tuple[str, Policy]]:

@@ -113,14 +113,14 @@ def test_braking_in_time_prevents_it(make):
 
 
 def test_a_bend_taken_too_fast_is_left(dataset_dir, tmp_path):
-    """A distracted driver on the rural bend at twice its speed: its own outcome, never a success."""
+    """A distracted driver on the rural bends at twice their speed: its own outcome, never a success."""
     import shutil
 
     from roadsense.scenario.locate import default_base_dir
 
     base = shutil.copytree(default_base_dir() / "rural_curve", tmp_path / "fast")
     network = base / "network.net.xml"
-    network.write_text(network.read_text().replace('speed="12.50"', 'speed="25.00"'))
+    network.write_text(network.read_text().replace('speed="7.60"', 'speed="15.20"'))
     task = {
         "hazard": {"probability": 0.0, "onset_s": {"low": 5.0, "high": 5.0}},
         "distraction": {"hazard_free_probability": 1.0, "lead_s": {"low": 5.0, "high": 5.0}, "reaction_s": {"low": 40.0, "high": 40.0}},

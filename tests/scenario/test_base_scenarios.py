@@ -2,13 +2,14 @@
 
 import math
 import shutil
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
 import sumolib.net
 
 from roadsense.errors import DatasetError
+from roadsense.evaluation.reference.forward_radar import HALF_ANGLE_RAD
 from roadsense.scenario.base import find_bases
 from roadsense.scenario.build_networks import build_network, main
 from roadsense.scenario.convoy import HORIZON_S
@@ -53,21 +54,23 @@ def test_highway_has_room_for_the_fastest_driver(base_dir: Path):
     assert edge.getLength() > 1.2 * 30 * HORIZON_S + 1000
 
 
-def test_bend_is_blind_and_drivable(base_dir: Path):
+def test_bends_are_blind_and_drivable(base_dir: Path):
     """Radius, angle and lateral acceleration of the convoy's lane, from the committed shape (circle through three points)."""
     net = sumolib.net.readNet(str(base_dir / "rural_curve" / "network.net.xml"))
     lane = net.getLane("to_forest_0")
     points = lane.getShape()
     headings = [math.atan2(b[1] - a[1], b[0] - a[0]) for a, b in pairwise(points)]
-    turn = sum(math.remainder(after - before, math.tau) for before, after in pairwise(headings))
-    assert 90 <= abs(math.degrees(turn)) <= 120
-    steps = [abs(math.remainder(after - before, math.tau)) for before, after in pairwise(headings)]
-    assert max(steps) < math.radians(4), "a point every few degrees"
-    in_bend = points[2:-2]
-    radii = [_circumradius(*three) for three in zip(in_bend, in_bend[10:], in_bend[20:], strict=False)]
-    assert min(radii) == pytest.approx(35, abs=1.5) and max(radii) == pytest.approx(35, abs=1.5)
-    assert 4.0 <= lane.getSpeed() ** 2 / min(radii) <= 5.0
-    assert (1.2 * lane.getSpeed()) ** 2 / min(radii) < 8.0
+    turns = [math.remainder(after - before, math.tau) for before, after in pairwise(headings)]
+    assert max(abs(turn) for turn in turns) < math.radians(6), "a point every few degrees"
+    bends = [sum(group) for _, group in groupby(turns, key=lambda turn: turn > 0)]
+    assert len(bends) > 40, "bends all the way"
+    assert [abs(math.degrees(bend)) for bend in bends[1:-1]] == pytest.approx([68] * (len(bends) - 2), abs=1)
+    inner_m = min(_circumradius(*three) for three in zip(points, points[8:], points[16:], strict=False))  # 23 points make a bend
+    assert inner_m == pytest.approx(13, abs=0.7)
+    assert 4.0 <= lane.getSpeed() ** 2 / inner_m <= 5.0
+    assert (1.2 * lane.getSpeed()) ** 2 / inner_m < 8.0
+    closest_ego_m = 2.5 + find_bases(base_dir / "rural_curve")[0].convoy.ego_tau_s[0] * lane.getSpeed()
+    assert closest_ego_m > 2 * inner_m * HALF_ANGLE_RAD, "in an inner bend every ego's leader is out of the radar's sight"
     assert {edge.getID() for edge in net.getEdges()} == {"to_forest", "to_village"}, "one edge per direction"
 
 

@@ -36,8 +36,8 @@ class StoppingRule:
     margin_m: float = 5.0
     least_room_m: float = 2.0
     brakes_mps2: float = 2.0
-    trigger_mps2: float = 1.5
-    gain: float = 1.3
+    trigger_mps2: float = 1.0
+    gain: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("least_room_m", "brakes_mps2", "trigger_mps2", "gain"):
