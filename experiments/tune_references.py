@@ -11,17 +11,21 @@ How to run
     python experiments/tune_references.py --dataset_dir dataset --family corridor
     python experiments/tune_references.py --dataset_dir dataset --family leak
     python experiments/tune_references.py --dataset_dir dataset --family all          the policies as they stand
+    roadsense generate --base_dir scenarios/base/rural_curve --output_dir rural --train_count 110 --eval_count 1
+    python experiments/tune_references.py --dataset_dir rural --family radar          what the radar's tracker is worth on bends
 
 What to expect
-    A line per candidate: hazard crashes, false braking, mean return. 150 episodes take half a minute to a minute on 2 cores, a grid of 24
-    candidates up to half an hour. The same seed and dataset give the same numbers, whatever the number of processes.
+    A line per candidate: hazard crashes, false braking, mean return, reaction and peak braking. 150 episodes take half a minute on 2 cores.
+    The same seed and dataset give the same numbers, whatever the number of processes.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +37,7 @@ from roadsense.evaluation.process_pool import process_map
 from roadsense.evaluation.reference import REFERENCE_POLICIES, Policy
 from roadsense.evaluation.reference.leak_rule import LeakRule
 from roadsense.evaluation.reference.stopping_rule import StoppingRule
+from roadsense.evaluation.reference.ttc_leader import TimeToCollisionLeader
 from roadsense.evaluation.reference.ttc_radio import Corridor, TimeToCollisionRadio
 from roadsense.evaluation.rollout import play_episode
 from roadsense.scenario.dataset import Dataset
@@ -71,10 +76,18 @@ def reference_candidates() -> Iterator[tuple[str, Policy]]:
         yield name, policy()
 
 
+def radar_candidates() -> Iterator[tuple[str, Policy]]:
+    """`ttc_leader` over the lag of its tracker, beside the radio."""
+    yield "ttc_radio", REFERENCE_POLICIES["ttc_radio"]()
+    for tracker_lag_s in (0.0, 0.3, 0.5, 1.0, math.inf):
+        yield f"ttc_leader, lag {tracker_lag_s} s", TimeToCollisionLeader(tracker_lag_s=tracker_lag_s)
+
+
 FAMILIES: dict[str, Callable[[], Iterator[tuple[str, Policy]]]] = {
     "stopping": stopping_candidates,
     "corridor": corridor_candidates,
     "leak": leak_candidates,
+    "radar": radar_candidates,
     "all": reference_candidates,
 }
 
@@ -121,11 +134,22 @@ def close_environments() -> None:
 
 def report(name: str, records: list[EpisodeRecord]) -> None:
     """Print one line of figures."""
-    hazards = sum(record.hazard_fired for record in records)
-    crashes = sum(record.hazard_collision for record in records)
+    hazards = [record for record in records if record.hazard_fired]
+    crashes = [record for record in hazards if record.hazard_collision]
+    pile_ups = sum(record.hazard_kind == "pile_up" for record in crashes), sum(record.hazard_kind == "pile_up" for record in hazards)
     false_braking = sum(record.false_braking_steps for record in records) / max(1, sum(record.steps_outside_hazard for record in records))
-    mean_return = sum(record.episode_return for record in records) / len(records)
-    print(f"{name:62s} hazard crashes {crashes:3d} of {hazards}, false braking {false_braking:6.2%}, return {mean_return:6.2f}", flush=True)
+    mean_return = statistics.fmean(record.episode_return for record in records)
+    reactions_s = [record.reaction_s for record in hazards if record.reaction_s is not None]
+    peaks_mps2 = [record.peak_braking_mps2 for record in hazards if record.peak_braking_mps2 is not None]
+    print(
+        f"{name:50s} hazard crashes {len(crashes):3d} of {len(hazards)}, pile-ups {pile_ups[0]:2d} of {pile_ups[1]}, "
+        f"false braking {false_braking:6.2%}, return {mean_return:5.2f}, reaction {_mean(reactions_s)} s, peak {_mean(peaks_mps2)} m/s2",
+        flush=True,
+    )
+
+
+def _mean(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.2f}" if values else "--"
 
 
 def main() -> None:

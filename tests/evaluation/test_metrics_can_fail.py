@@ -10,7 +10,7 @@ from roadsense.evaluation.rollout import play_evaluation_episode
 
 TASK = {
     "hazard": {"probability": 1.0, "onset_s": {"low": 4.0, "high": 8.0}, "resolve_probability": 0.0},
-    "distraction": {"unrelated_probability": 0.0},
+    "distraction": {"unrelated_probability": 0.0, "reaction_s": {"low": 4.0, "high": 4.5}},
     "horizon_s": 20.0,
 }
 ROUNDS = 2
@@ -88,7 +88,7 @@ def figures(records):
         ("critical_hazard_collision_rate", "good", "very late", 0.15),
         ("false_braking_rate", "good", "always_brake", 0.9),
         ("avg_reaction_s", "good", "late", 0.4),
-        ("unsafe_share", "good", "late", 0.005),
+        ("unsafe_share", "good", "very late", 0.005),
         ("avg_peak_braking_mps2", "good", "very late", 0.3),
         ("avg_rms_jerk_mps3", "good", "tapping", 1.0),
     ],

@@ -9,7 +9,7 @@ import pytest
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import EvaluationEpisodes
 from roadsense.env.hazard import Hazard
-from roadsense.errors import UsageError
+from roadsense.errors import ConfigError, UsageError
 from roadsense.evaluation.reference.oracle import Oracle
 from roadsense.evaluation.reference.ttc_leader import TimeToCollisionLeader
 from roadsense.evaluation.reference.ttc_perfect_radio import TimeToCollisionPerfectRadio, true_observation
@@ -101,6 +101,16 @@ def test_the_tracker_closes_in_on_the_true_acceleration_with_its_lag():
     policy = TimeToCollisionLeader()
     decide(policy, *braking_leader(0, 6))
     assert policy._track.accel_mps2 == pytest.approx(-8.0 * (1 - (0.5 / 0.6) ** 5))
+
+
+def test_a_trackers_lag_ranges_from_none_to_no_acceleration_at_all():
+    exact, blind = TimeToCollisionLeader(tracker_lag_s=0.0), TimeToCollisionLeader(tracker_lag_s=math.inf)
+    for policy, accel_mps2 in ((exact, -8.0), (blind, 0.0)):
+        decide(policy, *braking_leader(0, 6))
+        assert policy._track.accel_mps2 == pytest.approx(accel_mps2)
+    for lag_s in (-0.1, math.nan):
+        with pytest.raises(ConfigError, match="give 0 or more"):
+            TimeToCollisionLeader(tracker_lag_s=lag_s)
 
 
 def test_the_radar_policy_begins_a_new_track_after_it_lost_sight_or_saw_another_car():

@@ -20,6 +20,7 @@ from roadsense.seeding import named_stream
 def test_ids_say_what_they_are(large: Dataset):
     """Split, number, base, density, driving style and peers; the words agree with what was drawn."""
     words = Counter()
+    headways = {base.name: base.convoy.headway_s for base in find_bases(default_base_dir())}
     for split in ("train", "eval"):
         for number, entry in enumerate(getattr(large.manifest, f"{split}_scenarios")):
             stem = f"{split}_{number:03d}_{entry.base}_"
@@ -28,7 +29,12 @@ def test_ids_say_what_they_are(large: Dataset):
             factor = entry.drawn["vehs_per_hour_factor"]
             assert density == ("sparse" if factor < 0.9 else "medium" if factor <= 1.1 else "dense")
             convoy = entry.drawn["convoy"]
-            drivers = [(convoy["speed_factor"][car] - 0.8) / 0.4 + 1 - (convoy["headway_s"][car] - 1.0) / 0.8 for car in convoy["sigma"]]
+            low_s, high_s = headways[entry.base]
+            speeds = [(factor - 0.8) / 0.4 for factor in convoy["speed_factor"].values()]
+            drivers = [
+                speed + (high_s - headway_s) / (high_s - low_s)
+                for speed, headway_s in zip(speeds, convoy["headway_s"].values(), strict=True)
+            ]
             haste = sum(drivers) / len(drivers) / 2
             assert style == ("calm" if haste < 0.44 else "normal" if haste <= 0.56 else "aggressive")
             assert peers == f"n{entry.peer_count}"
@@ -78,8 +84,11 @@ def test_draws_are_uniform_over_their_ranges(large: Dataset):
         values = [value for one in drawn for value in one["convoy"][quantity].values()]
         assert low <= min(values) < low + 0.02 * (high - low) and high - 0.02 * (high - low) < max(values) <= high
         assert sum(values) / len(values) == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
-    taus = [one["convoy"]["tau_s"]["V001"] for one in drawn]
-    assert 0.6 <= min(taus) < 0.65 and 1.05 < max(taus) <= 1.1
+    for base in find_bases(default_base_dir()):
+        low_s, high_s = base.convoy.ego_tau_s
+        taus = [entry.drawn["convoy"]["tau_s"]["V001"] for entry in large.manifest.entries if entry.base == base.name]
+        margin_s = 0.15 * (high_s - low_s)
+        assert low_s <= min(taus) < low_s + margin_s and high_s - margin_s < max(taus) <= high_s
     flows = [one["vehs_per_hour_factor"] for one in drawn]
     assert 0.7 <= min(flows) < 0.75 and 1.25 < max(flows) <= 1.3
     equipment = [entry.background_equipment_rate for entry in large.manifest.entries]

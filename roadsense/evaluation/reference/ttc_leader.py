@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from roadsense.env.observation import Observation
+from roadsense.errors import ConfigError
 from roadsense.evaluation.reference.forward_radar import look
 from roadsense.evaluation.reference.policy import Attached
 from roadsense.evaluation.reference.stopping_rule import StoppingRule
@@ -37,10 +38,17 @@ class TimeToCollisionLeader(Attached):
 
     Args:
         rule: the constants of the stopping rule; the same as for `ttc_radio`.
+        tracker_lag_s: time constant of the filter; 0 is the exact derivative, infinity leaves the acceleration at 0.
+
+    Raises:
+        ConfigError: a lag below 0.
     """
 
-    def __init__(self, *, rule: StoppingRule | None = None) -> None:
+    def __init__(self, *, rule: StoppingRule | None = None, tracker_lag_s: float = TRACKER_LAG_S) -> None:
+        if not tracker_lag_s >= 0:
+            raise ConfigError(f"the radar tracker's lag is {tracker_lag_s} s; give 0 or more")
         self._rule = rule if rule is not None else StoppingRule()
+        self._tracker_lag_s = tracker_lag_s
         self._track: _Track | None = None
 
     def begin(self, _rng: np.random.Generator, /) -> None:
@@ -69,6 +77,6 @@ class TimeToCollisionLeader(Attached):
             return _Track(vehicle_id=vehicle_id, time_s=time_s, speed_mps=speed_mps, accel_mps2=0.0)
         elapsed_s = time_s - before.time_s
         derivative_mps2 = (speed_mps - before.speed_mps) / elapsed_s
-        gain = elapsed_s / (elapsed_s + TRACKER_LAG_S)
+        gain = elapsed_s / (elapsed_s + self._tracker_lag_s)
         accel_mps2 = before.accel_mps2 + gain * (derivative_mps2 - before.accel_mps2)
         return _Track(vehicle_id=vehicle_id, time_s=time_s, speed_mps=speed_mps, accel_mps2=accel_mps2)
