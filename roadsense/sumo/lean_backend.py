@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from roadsense.config import SumoSettings
 from roadsense.errors import SumoError
 from roadsense.state import SimulatorState
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.connection import receive_message, send_message
 from roadsense.sumo.traci_backend import TraciBackend
+from roadsense.sumo.vehicle_layout import VehicleReader
 from roadsense.sumo.wire import read_step, step_message
 
 
@@ -24,6 +26,10 @@ class LeanBackend(TraciBackend):
     _commands: Sequence[int] = ()
     _doing: str = "stepping"
     _latest: SimulatorState | None = None
+
+    def __init__(self, settings: SumoSettings, options: Sequence[str]) -> None:
+        super().__init__(settings, options)
+        self._reader = VehicleReader()
 
     def begin_step(self, writes: Sequence[SpeedWrite], until_s: float = 0.0) -> None:
         """First half: send the commands and the step; nothing is waited for."""
@@ -36,7 +42,7 @@ class LeanBackend(TraciBackend):
     def finish_step(self) -> SimulatorState:
         """Second half: wait for the answer and read it."""
         with self._talking(self._doing):
-            self._latest = read_step(receive_message(self._api), self._commands)
+            self._latest = read_step(receive_message(self._api), self._commands, self._reader)
         return self._latest
 
     def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -22,15 +22,11 @@ VEHICLE_VARIABLES: Final = (
 )
 
 
-# One vehicle's numbers, in the order in which `states_from_rows` takes them.
-Row = tuple[float, ...]  # x_m, y_m, speed_mps, accel_mps2, SUMO's angle in degrees, lane_position_m, length_m
-_ROW_SIZE: Final = 7
-
-
 def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
     """N vehicles from a context subscription over `VEHICLE_VARIABLES`; vehicles that are not on a lane are left out."""
     # A vehicle that is being teleported has no lane, and a position that means nothing.
     on_lanes = {vehicle_id: row for vehicle_id, row in results.items() if row[tc.VAR_LANE_ID]}
+    ids = tuple(sorted(on_lanes))  # SUMO's own order changes from process to process
     rows = [
         (
             *row[tc.VAR_POSITION],
@@ -40,19 +36,18 @@ def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
             row[tc.VAR_LANEPOSITION],
             row[tc.VAR_LENGTH],
         )
-        for row in on_lanes.values()
+        for row in map(on_lanes.__getitem__, ids)
     ]
-    return states_from_rows(tuple(on_lanes), tuple(row[tc.VAR_LANE_ID] for row in on_lanes.values()), rows)
+    columns_7N = np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(-1, 7).T)
+    lane_ids = tuple(on_lanes[vehicle_id][tc.VAR_LANE_ID] for vehicle_id in ids)
+    return states_from_columns(ids, lane_ids, {vehicle_id: row for row, vehicle_id in enumerate(ids)}, columns_7N)
 
 
-def states_from_rows(ids: Sequence[str], lane_ids: Sequence[str], rows: Sequence[Row]) -> VehicleStates:
-    """N vehicles from their ids, lanes and rows, sorted by id: SUMO's own order changes from process to process."""
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    ids = tuple([ids[row] for row in order])
-    lane_ids = tuple([lane_ids[row] for row in order])
-    rows = [rows[row] for row in order]
-    columns = np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(-1, _ROW_SIZE).T)
-    x_m, y_m, speed_mps, accel_mps2, angle_deg, lane_position_m, length_m = columns
+def states_from_columns(
+    ids: tuple[str, ...], lane_ids: tuple[str, ...], index: Mapping[str, int], columns_7N: NDArray[np.float64]
+) -> VehicleStates:
+    """N vehicles, sorted by id, from x, y, speed, acceleration, SUMO's angle in degrees, position on the lane and length, one row each."""
+    x_m, y_m, speed_mps, accel_mps2, angle_deg, lane_position_m, length_m = columns_7N
     return VehicleStates(
         ids=ids,
         lane_ids=lane_ids,
@@ -63,7 +58,7 @@ def states_from_rows(ids: Sequence[str], lane_ids: Sequence[str], rows: Sequence
         heading_rad=heading_from_sumo(angle_deg),
         lane_position_m=lane_position_m,
         length_m=length_m,
-        index={vehicle_id: row for row, vehicle_id in enumerate(ids)},
+        index=index,
     )
 
 

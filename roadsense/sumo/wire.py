@@ -13,9 +13,10 @@ from typing import Any, Final
 from traci import constants as tc
 from traci.exceptions import TraCIException
 
-from roadsense.state import Collision, SimulatorState, VehicleStates
+from roadsense.state import Collision, SimulatorState
 from roadsense.sumo.backend import SpeedWrite
-from roadsense.sumo.snapshot import states_from_rows
+from roadsense.sumo.snapshot import vehicle_states
+from roadsense.sumo.vehicle_layout import VehicleReader, read_string
 
 _INT: Final = Struct("!i")
 _DOUBLE: Final = Struct("!d")
@@ -42,8 +43,8 @@ def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, l
     return _INT.pack(len(content) + _INT.size) + content, commands
 
 
-def read_step(answer: bytes, commands: Sequence[int]) -> SimulatorState:
-    """The state in the answer to a `step_message`.
+def read_step(answer: bytes, commands: Sequence[int], reader: VehicleReader) -> SimulatorState:
+    """The state in the answer to a `step_message`; `reader` remembers how the vehicles of this simulation lay in the last one.
 
     Raises:
         TraCIException: SUMO refused one of the commands.
@@ -57,11 +58,11 @@ def read_step(answer: bytes, commands: Sequence[int]) -> SimulatorState:
     for _ in range(subscriptions):
         place += 1 if answer[place] else 5
         response = answer[place]
-        _, place = _string(answer, place + 1)
+        _, place = read_string(answer, place + 1)
         if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
             simulation, place = _read_variables(answer, place)
         elif response == tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
-            vehicles, place = _read_vehicles(answer, place)
+            vehicles, place = reader.read(answer, place)
         else:
             raise ValueError(f"an answer to a subscription that nobody made: {response:#x}")
     return SimulatorState(
@@ -97,15 +98,6 @@ def _check_statuses(answer: bytes, commands: Sequence[int]) -> int:
     return place
 
 
-def _string(answer: bytes, place: int) -> tuple[str, int]:
-    (length,) = _INT.unpack_from(answer, place)
-    begin = place + _INT.size
-    end = begin + length
-    if length < 0 or end > len(answer):
-        raise ValueError(f"a string of {length} bytes at {place} of {len(answer)}")
-    return answer[begin:end].decode(), end
-
-
 def _read_variables(answer: bytes, place: int) -> tuple[dict[int, Any], int]:
     """Variable -> value of one subscription."""
     count = answer[place]
@@ -130,10 +122,10 @@ def _typed(answer: bytes, place: int) -> tuple[Any, int]:
     if kind == tc.TYPE_INTEGER:
         return _INT.unpack_from(answer, place)[0], place + _INT.size
     if kind == tc.TYPE_STRING:
-        return _string(answer, place)
+        return read_string(answer, place)
     if kind == tc.TYPE_STRINGLIST:
         (count,) = _INT.unpack_from(answer, place)
-        return _several(_string, count, answer, place + _INT.size)
+        return _several(read_string, count, answer, place + _INT.size)
     raise ValueError(f"a value of unknown type {kind:#x}")
 
 
@@ -167,46 +159,4 @@ def _read_collisions(answer: bytes, place: int) -> tuple[tuple[Collision, ...], 
     return collisions, place
 
 
-# One vehicle is its id and the variables of `snapshot.VEHICLE_VARIABLES`, each behind its number, a status and its type.
-_HEAD: Final = Struct("!3sdd3sd3sd3sd3si")
-_TAIL: Final = Struct("!3sd3sd")
-_MARKS: Final = tuple(
-    bytes((variable, tc.RTYPE_OK, kind))
-    for variable, kind in (
-        (tc.VAR_POSITION, tc.POSITION_2D),
-        (tc.VAR_SPEED, tc.TYPE_DOUBLE),
-        (tc.VAR_ANGLE, tc.TYPE_DOUBLE),
-        (tc.VAR_ACCELERATION, tc.TYPE_DOUBLE),
-        (tc.VAR_LANE_ID, tc.TYPE_STRING),
-        (tc.VAR_LANEPOSITION, tc.TYPE_DOUBLE),
-        (tc.VAR_LENGTH, tc.TYPE_DOUBLE),
-    )
-)
-_VARIABLE_COUNT: Final = len(_MARKS)
-
-
-def _read_vehicles(answer: bytes, place: int) -> tuple[VehicleStates, int]:
-    """The vehicles of the context subscription; those that are not on a lane are left out."""
-    if answer[place + 1] != _VARIABLE_COUNT:
-        raise ValueError(f"{answer[place + 1]} variables for each vehicle where {_VARIABLE_COUNT} were asked for")
-    (count,) = _INT.unpack_from(answer, place + 2)
-    place += 2 + _INT.size
-    ids, lane_ids, rows = [], [], []
-    for _ in range(count):
-        vehicle_id, place = _string(answer, place)
-        at_position, x_m, y_m, at_speed, speed, at_angle, angle, at_accel, accel, at_lane, lane_length = _HEAD.unpack_from(answer, place)
-        place += _HEAD.size
-        lane_id = answer[place : place + lane_length].decode()
-        place += lane_length
-        at_lane_position, lane_position, at_length, length = _TAIL.unpack_from(answer, place)
-        place += _TAIL.size
-        if (at_position, at_speed, at_angle, at_accel, at_lane, at_lane_position, at_length) != _MARKS:
-            raise ValueError(f"the variables of vehicle {vehicle_id!r} are not the ones that were asked for")
-        if lane_id:
-            ids.append(vehicle_id)
-            lane_ids.append(lane_id)
-            rows.append((x_m, y_m, speed, accel, angle, lane_position, length))
-    return states_from_rows(ids, lane_ids, rows), place
-
-
-_NO_VEHICLES: Final = states_from_rows((), (), [])
+_NO_VEHICLES: Final = vehicle_states({})

@@ -13,6 +13,7 @@ from traci.exceptions import TraCIException
 from roadsense.state import SpeedCommand
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.faults import BROKEN_ANSWER
+from roadsense.sumo.vehicle_layout import VehicleReader
 from roadsense.sumo.wire import read_step, step_message
 
 ARRAYS = ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")
@@ -72,12 +73,12 @@ def status(command: int, result: int = 0, words: str = "") -> bytes:
 def test_a_refused_command_is_told_with_sumos_words():
     answer = status(tc.CMD_SET_VEHICLE_VARIABLE, tc.RTYPE_ERR, "no such car") + status(tc.CMD_SIMSTEP) + struct.pack("!i", 0)
     with pytest.raises(TraCIException, match="no such car"):
-        read_step(answer, [tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP])
+        read_step(answer, [tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP], VehicleReader())
 
 
 def test_an_answer_to_another_command_is_refused():
     with pytest.raises(ValueError, match="command"):
-        read_step(status(tc.CMD_LOAD) + struct.pack("!i", 0), [tc.CMD_SIMSTEP])
+        read_step(status(tc.CMD_LOAD) + struct.pack("!i", 0), [tc.CMD_SIMSTEP], VehicleReader())
 
 
 def test_the_message_holds_every_command_in_order():
@@ -90,7 +91,7 @@ def test_the_message_holds_every_command_in_order():
 @given(st.binary(max_size=300), st.integers(1, 3))
 def test_broken_bytes_end_in_an_expected_exception(answer, commands):
     with contextlib.suppress(*BROKEN_ANSWER):
-        read_step(answer, [tc.CMD_SIMSTEP] * commands)
+        read_step(answer, [tc.CMD_SIMSTEP] * commands, VehicleReader())
 
 
 @given(st.data())
@@ -100,4 +101,75 @@ def test_a_torn_answer_ends_in_an_expected_exception(data):
     answer = head + subscription + bytes((tc.CMD_GET_VEHICLE_VARIABLE, 7)) + struct.pack("!i", 3) + struct.pack("!i", 1) + b"a"
     cut = data.draw(st.integers(0, len(answer)))
     with pytest.raises(BROKEN_ANSWER):
-        read_step(answer[:cut], [tc.CMD_SIMSTEP])
+        read_step(answer[:cut], [tc.CMD_SIMSTEP], VehicleReader())
+
+
+def subscribed(cars) -> bytes:
+    """The vehicles of a context subscription as SUMO writes them: (id, lane, seven numbers) of each car."""
+    content = bytes((tc.CMD_GET_VEHICLE_VARIABLE, 7)) + struct.pack("!i", len(cars))
+    for name, lane, (x, y, speed, angle, accel, lane_position, length) in cars:
+        content += struct.pack("!i", len(name.encode())) + name.encode()
+        content += bytes((tc.VAR_POSITION, 0, tc.POSITION_2D)) + struct.pack("!dd", x, y)
+        for variable, value in ((tc.VAR_SPEED, speed), (tc.VAR_ANGLE, angle), (tc.VAR_ACCELERATION, accel)):
+            content += bytes((variable, 0, tc.TYPE_DOUBLE)) + struct.pack("!d", value)
+        content += bytes((tc.VAR_LANE_ID, 0, tc.TYPE_STRING)) + struct.pack("!i", len(lane.encode())) + lane.encode()
+        for variable, value in ((tc.VAR_LANEPOSITION, lane_position), (tc.VAR_LENGTH, length)):
+            content += bytes((variable, 0, tc.TYPE_DOUBLE)) + struct.pack("!d", value)
+    return content
+
+
+numbers = st.tuples(*[st.floats(-1e6, 1e6)] * 7)
+cars = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "cc", "d\u00e4"]), st.sampled_from(["", "l", "m", "lane"]), numbers),
+    max_size=4,
+    unique_by=lambda car: car[0],
+)
+
+
+@given(st.lists(cars, max_size=5), st.integers(0, 3))
+def test_a_reader_that_remembers_reads_what_a_new_one_reads(answers, before):
+    """Cars that come, go, change lanes or lose theirs between two answers, and anything in front of and behind them."""
+    reader = VehicleReader()
+    for content in map(subscribed, answers):
+        answer = bytes(before) + content + b"rest"
+        remembering, end = reader.read(answer, before)
+        fresh, fresh_end = VehicleReader().read(answer, before)
+        assert end == fresh_end == before + len(content)
+        assert (remembering.ids, remembering.lane_ids, dict(remembering.index)) == (fresh.ids, fresh.lane_ids, dict(fresh.index))
+        for name in ARRAYS:
+            np.testing.assert_array_equal(getattr(remembering, name), getattr(fresh, name))
+
+
+@given(cars.filter(len), st.data())
+def test_the_numbers_are_the_cars_own(on_the_road, data):
+    reader = VehicleReader()
+    moved = [(name, lane, data.draw(numbers)) for name, lane, _ in on_the_road]
+    for shown in (on_the_road, moved):
+        states, _ = reader.read(subscribed(shown), 0)
+        on_lanes = {name: (lane, values) for name, lane, values in shown if lane}
+        assert states.ids == tuple(sorted(on_lanes))
+        for row, name in enumerate(states.ids):
+            lane, (x, y, speed, _, accel, lane_position, length) = on_lanes[name]
+            assert states.lane_ids[row] == lane
+            found = [getattr(states, field)[row] for field in ARRAYS if field != "heading_rad"]
+            assert found == [x, y, speed, accel, lane_position, length]
+
+
+@given(cars.filter(len), st.data())
+def test_a_changed_byte_outside_the_numbers_is_never_taken_for_the_layout_before(on_the_road, data):
+    """It is read anew: refused, or read as what it says now."""
+    content = subscribed(on_the_road)
+    reader = VehicleReader()
+    reader.read(content, 0)
+    changed = bytearray(content)
+    changed[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        expected, end = VehicleReader().read(bytes(changed), 0)
+    except BROKEN_ANSWER:
+        with pytest.raises(BROKEN_ANSWER):
+            reader.read(bytes(changed), 0)
+        return
+    states, same_end = reader.read(bytes(changed), 0)
+    assert (states.ids, states.lane_ids, end) == (expected.ids, expected.lane_ids, same_end)
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(states, name), getattr(expected, name))

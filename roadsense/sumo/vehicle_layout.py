@@ -1,0 +1,126 @@
+"""The vehicles of a context subscription: where their numbers stand in SUMO's answer, found once and used until something else changes.
+
+From one step to the next only numbers change, as long as the same cars are on the same lanes. All other bytes (ids, lanes, marks, counts)
+are compared with those of the layout, so a layout is never applied to bytes that it was not made of, and the numbers of all cars are taken
+out in one go.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from traci import constants as tc
+
+from roadsense.state import VehicleStates
+from roadsense.sumo.snapshot import states_from_columns
+
+_INT: Final = Struct("!i")
+_DOUBLE_BYTES: Final = 8
+_MARK_BYTES: Final = 3
+_COUNTS_BYTES: Final = 2 + _INT.size  # the domain, how many variables, how many vehicles
+
+# One vehicle is its id and the variables of `snapshot.VEHICLE_VARIABLES`, each behind its number, a status and its type.
+_MARKS: Final = tuple(
+    bytes((variable, tc.RTYPE_OK, kind))
+    for variable, kind in (
+        (tc.VAR_POSITION, tc.POSITION_2D),
+        (tc.VAR_SPEED, tc.TYPE_DOUBLE),
+        (tc.VAR_ANGLE, tc.TYPE_DOUBLE),
+        (tc.VAR_ACCELERATION, tc.TYPE_DOUBLE),
+        (tc.VAR_LANE_ID, tc.TYPE_STRING),
+        (tc.VAR_LANEPOSITION, tc.TYPE_DOUBLE),
+        (tc.VAR_LENGTH, tc.TYPE_DOUBLE),
+    )
+)
+_HEAD: Final = Struct("!3sdd3sd3sd3sd3si")
+_TAIL: Final = Struct("!3sd3sd")
+_X, _Y, _SPEED, _ANGLE, _ACCEL = 3, 11, 22, 33, 44  # from the end of the id
+_LANE_POSITION, _LENGTH = 3, 14  # from the end of the lane's name
+
+
+class VehicleReader:
+    """Reads the vehicles of one simulation, step by step; make a new one with every subscription."""
+
+    def __init__(self) -> None:
+        self._layout: _Layout | None = None
+
+    def read(self, answer: bytes, place: int) -> tuple[VehicleStates, int]:
+        """The vehicles whose subscription begins at `place`, without those that are not on a lane, sorted by id; and the place behind them.
+
+        Raises:
+            ValueError, struct.error, IndexError: the bytes are no such answer.
+        """
+        layout = self._layout
+        if layout is None or not layout.fits(answer, place):
+            layout = self._layout = _Layout(answer, place)
+        return layout.vehicles(answer, place), place + layout.size
+
+
+class _Layout:
+    """The places of all numbers, relative to the begin of the subscription's counts."""
+
+    def __init__(self, answer: bytes, begin: int) -> None:
+        if answer[begin + 1] != len(_MARKS):
+            raise ValueError(f"{answer[begin + 1]} variables for each vehicle where {len(_MARKS)} were asked for")
+        (count,) = _INT.unpack_from(answer, begin + 2)
+        place = begin + _COUNTS_BYTES
+        found: list[tuple[str, str, tuple[int, ...]]] = []
+        skipped: list[int] = []
+        for _ in range(count):
+            vehicle_id, head = read_string(answer, place)
+            at_position, _, _, at_speed, _, at_angle, _, at_accel, _, at_lane, lane_bytes = _HEAD.unpack_from(answer, head)
+            lane_begin = head + _HEAD.size
+            lane_id, tail = answer[lane_begin : lane_begin + lane_bytes].decode(), lane_begin + lane_bytes
+            at_lane_position, _, at_length, _ = _TAIL.unpack_from(answer, tail)
+            if (at_position, at_speed, at_angle, at_accel, at_lane, at_lane_position, at_length) != _MARKS:
+                raise ValueError(f"the variables of vehicle {vehicle_id!r} are not the ones that were asked for")
+            numbers = (head + _X, head + _Y, head + _SPEED, head + _ACCEL, head + _ANGLE, tail + _LANE_POSITION, tail + _LENGTH)
+            # A vehicle that is being teleported has no lane, and a position that means nothing.
+            if lane_id:
+                found.append((vehicle_id, lane_id, numbers))
+            else:
+                skipped += numbers
+            place = tail + _TAIL.size
+        self.size = place - begin
+        found.sort()  # SUMO's own order changes from process to process
+        self._ids = tuple(vehicle_id for vehicle_id, _, _ in found)
+        self._lane_ids = tuple(lane_id for _, lane_id, _ in found)
+        self._index = {vehicle_id: row for row, vehicle_id in enumerate(self._ids)}
+        # Column by column, so that every column lies in one piece.
+        firsts = np.array([numbers for _, _, numbers in found], dtype=np.intp).reshape(-1, 7).T
+        self._numbers = _all_bytes(firsts - begin)
+        is_text = np.ones(self.size, dtype=np.bool_)
+        is_text[self._numbers] = False
+        is_text[_all_bytes(np.array(skipped, dtype=np.intp) - begin)] = False
+        self._text_places = np.nonzero(is_text)[0]
+        self._text = np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places].tobytes()
+
+    def fits(self, answer: bytes, begin: int) -> bool:
+        """Whether everything but the numbers is as it was."""
+        if len(answer) - begin < self.size:
+            return False
+        return np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places].tobytes() == self._text
+
+    def vehicles(self, answer: bytes, begin: int) -> VehicleStates:
+        """The vehicles; ids, lanes and index are the same objects as long as the layout fits."""
+        bytes_7N8 = np.frombuffer(answer, np.uint8, self.size, begin)[self._numbers]
+        columns_7N = bytes_7N8.view(">f8").reshape(7, len(self._ids)).astype(np.float64)
+        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N)
+
+
+def read_string(answer: bytes, place: int) -> tuple[str, int]:
+    """A string with its length in front of it, and the place behind it; raises ValueError where it does not fit."""
+    (length,) = _INT.unpack_from(answer, place)
+    begin = place + _INT.size
+    end = begin + length
+    if length < 0 or end > len(answer):
+        raise ValueError(f"a string of {length} bytes at {place} of {len(answer)}")
+    return answer[begin:end].decode(), end
+
+
+def _all_bytes(firsts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places of all eight bytes of every number; any shape with one more axis."""
+    return firsts[..., None] + np.arange(_DOUBLE_BYTES)
