@@ -107,6 +107,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self.task_settings.hazard.source is not None:
             import_callable(self.task_settings.hazard.source, "hazard source")  # refused now, not in the first episode
         self._episode: ConvoyEpisode | None = None
+        self._braking = 0.0
         self._equipped_ids: tuple[str, ...] | None = None
         self._equipped_among: tuple[str, ...] = ()
 
@@ -138,15 +139,25 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         Raises:
             UsageError: no episode is running, or the action is not one finite number. SumoError: SUMO died, hung or refused.
         """
+        self.begin_step(action)
+        return self.finish_step()
+
+    def begin_step(self, action: NDArray[np.float32]) -> None:
+        """First half of `step`, for callers that begin the steps of several environments before they finish any. Raises as `step`."""
         if self._episode is None:
             raise UsageError("step() was called without a running episode; call reset() first")
-        braking = _braking(action)
+        self._braking = _braking(action)
+        self._simulator.begin_step(self._episode.before_step(self._braking, self._state))
+
+    def finish_step(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Second half of `step`: wait for SUMO. Raises as `step`, and UsageError without a `begin_step`."""
+        if self._episode is None:
+            raise UsageError("finish_step() was called without a running episode; call reset() and begin_step() first")
         before = self._state
-        commands = self._episode.before_step(braking, before)
-        self._state = self._simulator.step(commands)
-        result = self._episode.after_step(braking, before, self._state)
+        self._state = self._simulator.finish_step()
+        result = self._episode.after_step(self._braking, before, self._state)
         if self._episode.plan.scenario.ego_id in self._state.vehicles.index:
-            self._observation = self._observe(self._episode, braking)
+            self._observation = self._observe(self._episode, self._braking)
         info = self._info(result)
         if result.outcome is None:
             return self._observation, result.reward, False, False, info

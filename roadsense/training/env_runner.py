@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import ray
 import torch
 from gymnasium.wrappers.vector import DictInfoToList
+from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.annotations import override
 
 from roadsense.config import Settings, SumoSettings
@@ -20,8 +21,11 @@ from roadsense.env.record import EpisodeRecord
 from roadsense.env.settings import TaskSettings
 from roadsense.errors import RunDirectoryError
 from roadsense.seeding import named_stream
+from roadsense.training.acting import act_with, explore_with, log_density
 from roadsense.training.dataset_transport import open_training_dataset
 from roadsense.training.environment import TrainingEnv
+from roadsense.training.fragment import Collector
+from roadsense.training.vector_env import ConvoyVectorEnv
 
 
 class RolloutSettings(Settings):
@@ -40,10 +44,11 @@ class RolloutSettings(Settings):
 
 
 class ConvoyEnvRunner(SingleAgentEnvRunner):
-    """RLlib's env runner with our environments, identities and episode records."""
+    """RLlib's env runner with our environments, identities, episode records and inner loop."""
 
     env: Any = None
     _generation: int | None = None
+    _collector: Collector | None = None
 
     @override(SingleAgentEnvRunner)
     def make_env(self) -> None:
@@ -72,9 +77,10 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
             )
             for sub_environment in range(self.config.num_envs_per_env_runner)
         ]
-        factories = [lambda env=env: env for env in self._training_envs]
-        self.env = DictInfoToList(gymnasium.vector.SyncVectorEnv(factories))
-        self.num_envs = len(factories)
+        self._vector_env = ConvoyVectorEnv(self._training_envs)
+        self.env = DictInfoToList(self._vector_env)
+        self.num_envs = self._vector_env.num_envs
+        self._collector = None
         self._needs_initial_reset = True
 
     def set_generation(self, generation: int) -> None:
@@ -101,6 +107,36 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
                 f"worker {self.worker_index} was restarted and has no generation yet; report this as a bug in RoadSense"
             )
         return super().sample(**kwargs)
+
+    @override(SingleAgentEnvRunner)
+    def _sample(self, *, num_timesteps: int | None = None, explore: bool, **further: Any) -> list[SingleAgentEpisode]:
+        """RLlib's inner loop, in bulk. What it cannot do (whole episodes, random actions, callbacks per step) is left to RLlib's own."""
+        if num_timesteps is None or further.get("random_actions") or self._has_episode_callbacks():
+            self._needs_initial_reset |= self._collector is not None
+            self._collector = None
+            episodes: list[SingleAgentEpisode] = super()._sample(num_timesteps=num_timesteps, explore=explore, **further)
+            return episodes
+        if self._collector is None or self._needs_initial_reset or further.get("force_reset"):
+            self._ongoing_episodes_for_metrics.clear()
+            self._collector = Collector(self._vector_env)
+            self._needs_initial_reset = False
+        network = self.module.network
+        act = explore_with(network) if explore else act_with(network)
+        fragment = self._collector.collect(num_timesteps, act, log_density, self._weights_seq_no)
+        self._done_episodes_for_metrics.extend(fragment.finished)
+        for episode in fragment.ongoing:
+            self._ongoing_episodes_for_metrics[episode.id_].append(episode)
+        self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=fragment.steps)
+        self._increase_sampled_metrics(fragment.steps, len(fragment.finished))
+        return fragment.finished + fragment.ongoing
+
+    def _has_episode_callbacks(self) -> bool:
+        """Whether somebody wants to be called with episodes that are still being built."""
+        return any(
+            getattr(self.config, f"callbacks_{name}", None)
+            or any(getattr(type(callback), name) is not getattr(RLlibCallback, name) for callback in self._callbacks)
+            for name in ("on_episode_created", "on_episode_start", "on_episode_step", "on_episode_end")
+        )
 
     def _seed_exploration(self) -> None:
         """Actions are sampled from torch's global generator, which RLlib seeds the same after every restart and resume."""

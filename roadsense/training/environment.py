@@ -13,6 +13,7 @@ from roadsense.env.episodes import Assignment
 from roadsense.env.observation import Observation
 from roadsense.env.outcome import Outcome
 from roadsense.env.record import EpisodeRecord
+from roadsense.env.task import ConvoyEpisode
 from roadsense.errors import SumoError
 
 # Beyond this many failures in a row the cause is not a passing one, and going on would only hide it.
@@ -32,6 +33,8 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
         self._records: list[EpisodeRecord] = []
         self._consecutive_faults = 0
         self._last_observation: Observation | None = None
+        self._stepping: ConvoyEpisode | None = None
+        self._failure: SumoError | None = None
 
     def assign(self, assignment: Assignment) -> None:
         """Take a place in the run; see `ConvoyEnv.assign`."""
@@ -59,21 +62,39 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Step; infos stay empty because the vector environment would copy them in every step."""
-        episode = self._convoy.episode
+        self.begin_step(action)
+        return self.finish_step()
+
+    def begin_step(self, action: NDArray[np.float32]) -> None:
+        """First half of `step`; a simulator that fails here is told of by the second half."""
+        self._stepping = self._convoy.episode
+        self._failure = None
         try:
-            observation, reward, terminated, truncated, info = self._convoy.step(action)
+            self._convoy.begin_step(action)
         except SumoError as error:
-            self._count_fault(error)
-            if episode is not None:
-                self._records.append(episode.record(Outcome.FAULT))
-            if self._last_observation is None:
-                raise
-            return self._last_observation, 0.0, False, True, {}
+            self._failure = error
+
+    def finish_step(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Second half of `step`."""
+        if self._failure is not None:
+            return self._after_fault(self._failure)
+        try:
+            observation, reward, terminated, truncated, info = self._convoy.finish_step()
+        except SumoError as error:
+            return self._after_fault(error)
         self._last_observation = observation
         if "record" in info:
             self._records.append(info["record"])
             self._consecutive_faults = 0
         return observation, reward, terminated, truncated, {}
+
+    def _after_fault(self, error: SumoError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self._count_fault(error)
+        if self._stepping is not None:
+            self._records.append(self._stepping.record(Outcome.FAULT))
+        if self._last_observation is None:
+            raise error
+        return self._last_observation, 0.0, False, True, {}
 
     def _count_fault(self, error: SumoError) -> None:
         self._consecutive_faults += 1

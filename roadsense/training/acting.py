@@ -1,0 +1,49 @@
+"""From observations to actions within an env runner, as the lean connectors do it and without RLlib's batches.
+
+Shape suffixes: K environments, N rows, E ego features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from roadsense.model.action import deterministic_action
+from roadsense.model.deep_sets import DeepSets
+from roadsense.model.distribution import GatedBeta
+from roadsense.model.packing import pack
+from roadsense.peer_set import PeerSet
+from roadsense.training.fragment import Act
+
+FloatArray = NDArray[np.float32]
+
+
+def explore_with(network: DeepSets) -> Act:
+    """Draw actions from the network's distribution, with torch's global generator."""
+
+    def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
+        with torch.inference_mode():
+            parameters_K3 = network.action_parameters(torch.from_numpy(ego_KE), *pack(peers_K))
+            action_K = GatedBeta(parameters_K3).sample()
+        return action_K.numpy()[:, None], parameters_K3.numpy()
+
+    return act
+
+
+def act_with(network: DeepSets) -> Act:
+    """The deterministic rule."""
+
+    def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
+        with torch.inference_mode():
+            parameters_K3 = network.action_parameters(torch.from_numpy(ego_KE), *pack(peers_K))
+            return deterministic_action(parameters_K3).numpy()[:, None], parameters_K3.numpy()
+
+    return act
+
+
+def log_density(parameters_N3: FloatArray, action_N1: FloatArray) -> FloatArray:
+    """Log densities (N,) of the actions under the distributions from which they were drawn."""
+    with torch.inference_mode():
+        density: FloatArray = GatedBeta(torch.from_numpy(parameters_N3)).log_prob(torch.from_numpy(action_N1[:, 0])).numpy()
+    return density
