@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from roadsense.errors import PolicyError
 from roadsense.model.action import CONCENTRATION_LIMIT
+from roadsense.model.inputs import squashed
 from roadsense.model.pooling import pool
 from roadsense.model.settings import ACTION_PARAMETERS, ModelSettings, Sizes
 
@@ -59,17 +60,16 @@ class DeepSets(nn.Module):
         return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B))
 
     def _pooled(self, encoder: nn.Module, values_SF: Tensor, counts_B: Tensor) -> Tensor:
-        # Squashed, or a car far away that passes at twice the speed would outshine, in every maximum, the one that brakes in front.
-        return pool(encoder(torch.tanh(values_SF)), counts_B, self.settings.pool)
+        return pool(encoder(squashed(values_SF)), counts_B, self.settings.pool)
 
     def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
-        parameters_B3: Tensor = self.actor(torch.cat([ego_BE, pooled_BP], dim=1))
+        parameters_B3: Tensor = self.actor(torch.cat([squashed(ego_BE), pooled_BP], dim=1))
         return parameters_B3
 
     def _judge(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
         if self.critic is None:
             raise PolicyError("this network was built for acting only and has no critic; build it with acting_only=False to get values")
-        values_B1: Tensor = self.critic(torch.cat([ego_BE, pooled_BP], dim=1))
+        values_B1: Tensor = self.critic(torch.cat([squashed(ego_BE), pooled_BP], dim=1))
         return values_B1.squeeze(1)
 
     def _start_near_no_brake(self) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roadsense.errors import ConfigError
 from roadsense.features import EGO_SIZE, PEER_SIZE
 from roadsense.model.action import deterministic_action
+from roadsense.model.inputs import squashed
 from roadsense.model.settings import ModelSettings
 from roadsense.model.weights import Weights, weights_digest
 from roadsense.peer_set import PeerSet
@@ -57,10 +58,10 @@ class Policy:
     def action_parameters(self, observation: Mapping[str, Any]) -> FloatArray:
         """The three action parameters; raises ConfigError for an observation of another shape, or one that is not finite."""
         ego_E, values_NF = _checked(observation)
-        hidden = np.tanh(values_NF)
+        hidden = squashed(values_NF)
         for weight, bias in self._encoder:
             hidden = np.maximum(hidden @ weight + bias, 0.0)
-        hidden = np.concatenate([ego_E, *self._pooled(hidden)])
+        hidden = np.concatenate([squashed(ego_E), *self._pooled(hidden)])
         for weight, bias in self._actor[:-1]:
             hidden = np.maximum(hidden @ weight + bias, 0.0)
         weight, bias = self._actor[-1]

@@ -47,7 +47,7 @@ class _FeatureRecord(Settings):
 
 class _Document(Settings):
     format: Literal["roadsense-policy"]
-    format_version: Literal[2]
+    format_version: Literal[3]
     model: ModelSettings
     ego_features: tuple[_FeatureRecord, ...]
     peer_features: tuple[_FeatureRecord, ...]
@@ -163,7 +163,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, ma
 def _document(path: Path, settings: ModelSettings, weights: Weights, metadata: Mapping[str, Any]) -> bytes:
     document = {
         "format": "roadsense-policy",
-        "format_version": 2,
+        "format_version": 3,
         "model": settings.model_dump(mode="json"),
         "ego_features": [record.model_dump() for record in _feature_records(EGO_FEATURES)],
         "peer_features": [record.model_dump() for record in _feature_records(PEER_FEATURES)],

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from roadsense.config import Settings
 from roadsense.features import EGO_SIZE, PEER_SIZE
+from roadsense.model.inputs import COPIES
 
 ACTION_PARAMETERS: Final = 3  # gate logit, raw alpha, raw beta; see roadsense.model.distribution
 _MAX_WIDTH: Final = 1024
@@ -37,11 +38,11 @@ class ModelSettings(Settings):
     @property
     def encoder_sizes(self) -> Sizes:
         """The linear layers of the peer encoder."""
-        return _chain([PEER_SIZE, *[self.peer_width] * self.peer_layers])
+        return _chain([COPIES * PEER_SIZE, *[self.peer_width] * self.peer_layers])
 
     def trunk_sizes(self, outputs: int) -> Sizes:
         """The linear layers of a trunk with its head."""
-        return _chain([EGO_SIZE + self.pooled_size, *[self.trunk_width] * self.trunk_layers, outputs])
+        return _chain([COPIES * EGO_SIZE + self.pooled_size, *[self.trunk_width] * self.trunk_layers, outputs])
 
     def acting_shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters that acting needs, by their name in `DeepSets`, in order; the critic is not among them."""

@@ -43,6 +43,10 @@ def make_batch(counts: list[int], seed: int) -> tuple[Tensor, list[PeerSet]]:
     return ego, [PeerSet(rng.normal(size=(count, PEER_SIZE))) for count in counts]
 
 
+def twice(entries: Tensor) -> Tensor:
+    return torch.cat([torch.tanh(entries), torch.tanh(8.0 * entries)], -1)
+
+
 def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple[Tensor, Tensor]:
     """The same function with padded peers and a mask, written independently of the packed path."""
     size = max(peers.count for peers in sets) + 2
@@ -53,12 +57,12 @@ def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple
         mask[row, : peers.count] = 1.0
 
     def pooled(encoder: torch.nn.Module) -> Tensor:
-        hidden = encoder(torch.tanh(padded)) * mask
+        hidden = encoder(twice(padded)) * mask
         parts = {"max": hidden.amax(1), "mean": hidden.sum(1) / mask.sum(1).clamp(min=1.0)}
         return torch.cat([parts[kind] for kind in model.settings.pool.split("+")], 1)
 
-    actor = model.actor(torch.cat([ego, pooled(model.peer_encoder)], 1))
-    critic = model.critic(torch.cat([ego, pooled(model.critic_encoder or model.peer_encoder)], 1))
+    actor = model.actor(torch.cat([twice(ego), pooled(model.peer_encoder)], 1))
+    critic = model.critic(torch.cat([twice(ego), pooled(model.critic_encoder or model.peer_encoder)], 1))
     return actor, critic[:, 0]
 
 
@@ -135,7 +139,7 @@ def test_an_empty_set_pools_to_zero(pool: str) -> None:
     empty = [PeerSet.empty(), PeerSet.empty()]
     pooled = torch.zeros(2, model.settings.pooled_size)
     parameters, values = model(ego, *pack(empty))
-    torch.testing.assert_close(parameters, model.actor(torch.cat([ego, pooled], 1)), rtol=0, atol=0)
+    torch.testing.assert_close(parameters, model.actor(torch.cat([twice(ego), pooled], 1)), rtol=0, atol=0)
     assert torch.isfinite(values).all()
     (parameters.sum() + values.sum()).backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
@@ -145,7 +149,7 @@ def test_no_encoded_value_is_negative() -> None:
     """What makes 0 the neutral element of the pool, here and in an exported network."""
     model = make_model()
     for encoder in (model.peer_encoder, model.critic_encoder):
-        encoded = encoder(torch.randn(200, PEER_SIZE))
+        encoded = encoder(torch.randn(200, 2 * PEER_SIZE))
         assert encoded.min() == 0.0
         assert encoded.max() > 0.0
 

@@ -1,0 +1,108 @@
+"""The yardstick: what a bare loop over SUMO's own Python client reaches on this machine just now.
+
+T is the steps/s of one process pinned to one core, 2T those of two processes at once: `setSpeed` on the ego, `simulationStep`, the
+results of one context subscription over all cars; episodes of 400 steps, reset by `load` within the time. A speed without its yardstick
+says nothing on a shared machine. Beside it stand libsumo in one process, and SUMO without any client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from roadsense.bench.processes import in_processes
+from roadsense.config import DEFAULT_EGO_ID
+from roadsense.scenario.sumocfg import input_options
+from roadsense.sumo.installation import find_program
+from roadsense.sumo.options import run_options
+from roadsense.sumo.ports import PortLease
+
+EPISODE_STEPS = 400
+_RADIUS_M = 1500.0
+
+
+def loops(config: Path, seconds: float, cores: list[int]) -> float:
+    """Steps/s of one process per entry of `cores`, all at once, each pinned to its core."""
+    return sum(in_processes(_traci_loop, [(config, seconds)] * len(cores), cores))
+
+
+def libsumo_loop(config: Path, seconds: float, core: int) -> float:
+    """Steps/s of the same loop inside the process, without sockets."""
+    return in_processes(_libsumo_loop, [(config, seconds)], [core])[0]
+
+
+def raw_sumo(config: Path, core: int, steps: int = 20_000) -> float:
+    """Steps/s of SUMO alone, start-up taken off; the cars may have left the road before the end, so it is an upper limit."""
+    program = find_program("sumo")
+
+    def run(until_steps: int) -> float:
+        command = [str(program.path), *run_options(input_options(config), seed=1), "--end", f"{until_steps / 10:g}"]
+        began_s = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env=_environment(), preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        return time.perf_counter() - began_s
+
+    short = EPISODE_STEPS
+    rates = [(short - 1) / (run(short) - run(1)) for _ in range(max(1, steps // (20 * short)))]
+    return sorted(rates)[len(rates) // 2]
+
+
+def _traci_loop(config: Path, seconds: float) -> float:
+    import traci
+    import traci.constants as tc
+
+    lease = PortLease.acquire(20000, 29999)
+    port = lease.port
+    lease.release()
+    os.environ.update(_environment())
+    options = run_options(input_options(config), seed=1)
+    with contextlib.redirect_stdout(None):  # the stock client announces every retry
+        traci.start([str(find_program("sumo").path), *options, "--no-warnings", "true"], port=port)
+    try:
+        return _loop(traci, tc, [*options, "--no-warnings", "true"], seconds)
+    finally:
+        traci.close()
+
+
+def _libsumo_loop(config: Path, seconds: float) -> float:
+    import libsumo
+    import traci.constants as tc
+
+    os.environ.update(_environment())
+    options = [*run_options(input_options(config), seed=1), "--no-warnings", "true"]
+    libsumo.start(["sumo", *options])
+    try:
+        return _loop(libsumo, tc, options, seconds)
+    finally:
+        libsumo.close()
+
+
+def _loop(api: Any, tc: Any, options: list[str], seconds: float) -> float:
+    variables = [tc.VAR_POSITION, tc.VAR_SPEED, tc.VAR_ANGLE, tc.VAR_ACCELERATION, tc.VAR_LANE_ID, tc.VAR_LANEPOSITION]
+    _episode(api, tc, options, variables)  # warm-up
+    steps, began_s = 0, time.perf_counter()
+    while time.perf_counter() - began_s < seconds:
+        _episode(api, tc, options, variables)
+        steps += EPISODE_STEPS
+    return steps / (time.perf_counter() - began_s)
+
+
+def _episode(api: Any, tc: Any, options: list[str], variables: list[int]) -> None:
+    api.load(options)
+    api.simulationStep()
+    api.vehicle.subscribeContext(DEFAULT_EGO_ID, tc.CMD_GET_VEHICLE_VARIABLE, _RADIUS_M, variables)
+    set_speed: Callable[[str, float], None] = api.vehicle.setSpeed
+    results: Callable[[str], Any] = api.vehicle.getContextSubscriptionResults
+    for _ in range(EPISODE_STEPS):
+        set_speed(DEFAULT_EGO_ID, 20.0)
+        api.simulationStep()
+        results(DEFAULT_EGO_ID)
+
+
+def _environment() -> dict[str, str]:
+    home = find_program("sumo").home
+    return {**os.environ, "SUMO_HOME": str(home)} if home is not None else dict(os.environ)
