@@ -54,7 +54,7 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
         entropy_coeff=_schedule(settings.ent_coef, settings.ent_coef_final, settings.total_timesteps),
         use_kl_loss=False,  # its adaptive coefficient is not part of RLlib's checkpoints
         grad_clip=settings.grad_clip,
-        grad_clip_by="global_norm",
+        grad_clip_by="norm",  # tensor by tensor, or the critic's gradients, larger by far, would decide how far the actor goes
         train_batch_size=batch,
         minibatch_size=min(settings.minibatch_size, batch),
         num_epochs=settings.num_epochs,

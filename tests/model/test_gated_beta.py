@@ -117,25 +117,26 @@ def test_samples_follow_the_seed() -> None:
 
 @pytest.mark.parametrize(
     ("gate", "expected"),
-    [(-9.0, 0.0), (-1.0987, 0.0), (-1.0985, 0.25 * 0.53125), (0.0, 0.5 * 0.53125), (30.0, 0.53125)],
+    [(-9.0, 0.0), (-1.0987, 0.0), (-1.0985, 0.53125), (0.0, 0.53125), (30.0, 0.53125)],
 )
 def test_deterministic_rule(gate: float, expected: float) -> None:
-    """Equal alpha and beta: the gate's probability times the middle of what lies above the threshold, from a quarter on."""
+    """Equal alpha and beta: the middle of what lies above the threshold, from a gate of a quarter on."""
     action = deterministic_action(torch.tensor([[gate, 1.3, 1.3]]))
     assert action.shape == (1,)
     assert action.item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_what_is_no_braking_is_exactly_zero() -> None:
-    """A wide open gate with the least amount: the mean does not exceed the threshold."""
-    assert deterministic_action(torch.tensor([[-0.5, -20.0, 40.0]])).item() == 0.0
-
-
 def test_deterministic_braking_is_the_mean_of_sampled_braking() -> None:
     parameters = torch.tensor([[2.0, 3.0, -1.0]])
     samples = GatedBeta(parameters).sample(torch.Size([SAMPLES]))
-    error = 5.0 * samples.std().item() / math.sqrt(samples.numel())
-    assert abs(samples.mean().item() - deterministic_action(parameters).item()) < error
+    braking = samples[samples > 0]
+    error = 5.0 * braking.std().item() / math.sqrt(braking.numel())
+    assert abs(braking.mean().item() - deterministic_action(parameters).item()) < error
+
+
+def test_the_least_braking_is_braking() -> None:
+    """A wide open gate with the smallest amount stays above the release threshold, in float32 too."""
+    assert deterministic_action(torch.tensor([[-0.5, -90.0, 90.0]])).item() > RELEASE_THRESHOLD
 
 
 @given(st.lists(st.tuples(raw, raw, raw), min_size=1, max_size=6))
