@@ -9,11 +9,13 @@ from typing import Any
 
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
+from ray.rllib.utils.metrics import TIMERS
 
 from roadsense.peer_set import action_space, observation_space
 from roadsense.training.connectors import lean_connectors
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.generations import Generations
+from roadsense.training.result import ITERATION_TIMERS
 from roadsense.training.rl_module import rl_module_spec
 from roadsense.training.settings import TrainSettings, fragment_steps
 
@@ -76,6 +78,9 @@ def build(config: PPOConfig) -> PPO:
     algorithm: PPO = config.build_algo()
     with suppress(OSError):
         Path(algorithm.logdir).rmdir()
+    for timer in ITERATION_TIMERS:
+        # RLlib averages its timers over hundreds of iterations; made here first, they hold the time of the last one.
+        algorithm.metrics.log_value((TIMERS, timer), 0.0, reduce="mean", window=1)
     return algorithm
 
 

@@ -32,6 +32,7 @@ class IterationFigures:
     faults: int
     sampling_s: float | None
     learning_s: float | None
+    synchronising_s: float | None
     policy_loss: float | None
     value_loss: float | None
     value_explained_variance: float | None

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from ray.rllib.utils.metrics import ENV_RUNNER_SAMPLING_TIMER, LEARNER_UPDATE_TIMER, SYNCH_WORKER_WEIGHTS_TIMER, TIMERS
+
+# RLlib's timers of an iteration -> our names
+ITERATION_TIMERS: Final = {
+    ENV_RUNNER_SAMPLING_TIMER: "sampling_s",
+    LEARNER_UPDATE_TIMER: "learning_s",
+    SYNCH_WORKER_WEIGHTS_TIMER: "synchronising_s",
+}
 _MODULE = ("learners", "default_policy")
 
 
@@ -21,11 +29,8 @@ def learner_figures(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def timing_figures(result: Mapping[str, Any]) -> dict[str, Any]:
-    """How the iteration's time was spent, in seconds."""
-    return {
-        "sampling_s": _number(result, "timers", "env_runner_sampling_timer"),
-        "learning_s": _number(result, "timers", "learner_update_timer"),
-    }
+    """How the last iteration's time was spent, in seconds."""
+    return {name: _number(result, TIMERS, timer) for timer, name in ITERATION_TIMERS.items()}
 
 
 def _number(result: Mapping[str, Any], *path: str) -> float | None:
