@@ -1,22 +1,23 @@
-"""Choose the constants of the reference policies, on training episodes only.
+"""Drive policies on training episodes: to choose constants, rules and recipes without looking at what they are judged on.
 
 Purpose
-    The constants in `roadsense/evaluation/reference/` must not be fitted to what they are judged on. This script drives a small grid of
-    each rule's constants through the same training episodes (training scenarios, training draws, domain randomisation) and prints what came
-    of each. `docs/reference_policies.md` says by which criterion a row was then chosen.
+    The evaluation list is for the last word. This script drives candidates through identical training episodes (training scenarios, draws and
+    domain randomisation, default task) and prints what came of each: a small grid of constants of the reference policies, or any policies.
+    `docs/reference_policies.md` and `docs/decisions/0007` say by which criterion a row was then chosen.
 
 How to run
     roadsense generate --output_dir dataset --train_count 110 --eval_count 55
-    python experiments/tune_references.py --dataset_dir dataset --family stopping
-    python experiments/tune_references.py --dataset_dir dataset --family corridor
-    python experiments/tune_references.py --dataset_dir dataset --family leak
-    python experiments/tune_references.py --dataset_dir dataset --family all          the policies as they stand
+    python experiments/training_episodes.py --dataset_dir dataset --family stopping
+    python experiments/training_episodes.py --dataset_dir dataset --family corridor
+    python experiments/training_episodes.py --dataset_dir dataset --family leak
+    python experiments/training_episodes.py --dataset_dir dataset --family all          the reference policies as they stand
+    python experiments/training_episodes.py --dataset_dir dataset --policies ttc_radio,runs/<run_id> --seed 1001
     roadsense generate --base_dir scenarios/base/rural_curve --output_dir rural --train_count 110 --eval_count 1
-    python experiments/tune_references.py --dataset_dir rural --family radar          what the radar's tracker is worth on bends
+    python experiments/training_episodes.py --dataset_dir rural --family radar          what the radar's tracker is worth on bends
 
 What to expect
     A line per candidate: hazard crashes, false braking, mean return, reaction and peak braking. 150 episodes take half a minute on 2 cores.
-    The same seed and dataset give the same numbers, whatever the number of processes.
+    The same seed and dataset give the same numbers, whatever the number of processes. Take a --seed other than that of the training.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pathlib import Path
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import Assignment, EpisodePlan, TrainingEpisodes
 from roadsense.env.record import EpisodeRecord
+from roadsense.evaluation.policies import resolve_policy
 from roadsense.evaluation.process_pool import process_map
 from roadsense.evaluation.reference import REFERENCE_POLICIES, Policy
 from roadsense.evaluation.reference.leak_rule import LeakRule
@@ -153,16 +155,20 @@ def _mean(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Drive the grid of one family and print a line per candidate."""
-    parser = argparse.ArgumentParser(description="tune the reference policies on training episodes")
+    """Drive the candidates and print a line for each."""
+    parser = argparse.ArgumentParser(description="drive policies on training episodes")
     parser.add_argument("--dataset_dir", type=Path, required=True, help="a generated dataset")
-    parser.add_argument("--family", choices=sorted(FAMILIES), required=True, help="which constants")
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--family", choices=sorted(FAMILIES), help="which constants")
+    chosen.add_argument("--policies", help="reference policies, module:function, run directories or model files, separated by commas")
     parser.add_argument("--episodes", type=int, default=150, help="training episodes per candidate")
     parser.add_argument("--seed", type=int, default=1, help="run seed of the training draws")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="processes; the numbers do not depend on it")
     flags = parser.parse_args()
     with process_map(flags.processes, close_environments) as run_map:
-        for name, policy in FAMILIES[flags.family]():
+        named = ((name, resolve_policy(name)) for name in (flags.policies or "").split(","))
+        candidates = FAMILIES[flags.family]() if flags.family else named
+        for name, policy in candidates:
             chunks = [
                 Chunk(
                     dataset_dir=flags.dataset_dir.resolve(),
