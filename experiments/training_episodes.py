@@ -1,9 +1,9 @@
 """Drive policies on training episodes: to choose constants, rules and recipes without looking at what they are judged on.
 
 Purpose
-    The evaluation list is for the last word. This script drives candidates through identical training episodes (training scenarios, draws and
-    domain randomisation, default task) and prints what came of each: a small grid of constants of the reference policies, or any policies.
-    `docs/reference_policies.md` and `docs/decisions/0007` say by which criterion a row was then chosen.
+    The evaluation list is for the last word. This script drives candidates through identical training episodes (training scenarios, draws
+    and domain randomisation, default task) and prints what came of each: a small grid of constants of the reference policies, or any
+    policies. `docs/reference_policies.md` and `docs/decisions/0007` say by which criterion a row was then chosen.
 
 How to run
     roadsense generate --output_dir dataset --train_count 110 --eval_count 55
