@@ -49,7 +49,7 @@ def step(result: Path, command: list[str]) -> None:
 def run(arguments: list[str]) -> int:
     """References once, then each seed: train, evaluate on the same episodes, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--seeds", default="1,2,3", help="training seeds, separated by commas")
+    parser.add_argument("--seeds", default="1,2,3", help="training seeds, separated by commas; none with \"\"")
     parser.add_argument("--total_timesteps", type=int, default=1_000_000, help="steps per seed")
     parser.add_argument("--rounds", type=int, default=7, help="times the evaluation list is driven")
     parser.add_argument("--dataset_seed", type=int, default=42, help="seed of the dataset")
@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
     first, *others = REFERENCE_POLICIES
     compared = ["--policy", first, "--compare", ",".join(others), "--output_dir", str(references)]
     step(references / "metrics.json", ["evaluate", *rounds, *compared])
-    for seed in flags.seeds.split(","):
+    for seed in filter(None, flags.seeds.split(",")):
         trained, judged = out / f"seed_{seed}", out / f"seed_{seed}_evaluation"
         training = ["--dataset_dir", str(dataset), "--total_timesteps", str(flags.total_timesteps), "--seed", seed, "--skip_eval"]
         step(trained / "model_final.zip", ["train", *training, "--output_dir", str(trained), *TRAINING, *further])
