@@ -49,7 +49,7 @@ def step(result: Path, command: list[str]) -> None:
 def run(arguments: list[str]) -> int:
     """References once, then each seed: train, evaluate on the same episodes, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--seeds", default="1,2,3", help="training seeds, separated by commas; none with \"\"")
+    parser.add_argument("--seeds", default="1,2,3", help='training seeds, separated by commas; none with ""')
     parser.add_argument("--total_timesteps", type=int, default=1_000_000, help="steps per seed")
     parser.add_argument("--rounds", type=int, default=7, help="times the evaluation list is driven")
     parser.add_argument("--dataset_seed", type=int, default=42, help="seed of the dataset")
