@@ -20,6 +20,7 @@ from torch import Tensor
 
 from roadsense.bench.processes import in_processes
 from roadsense.bench.sampling import make_runner
+from roadsense.errors import ConfigError
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.inputs import squashed
 from roadsense.model.packing import pack
@@ -94,7 +95,7 @@ def padded_forward(network: DeepSets, ego_BE: Tensor, sets: list[PeerSet]) -> tu
         return maximum
 
     if network.settings.pool != "max" or network.critic_encoder is None or network.critic is None:
-        raise NotImplementedError("the padded twin exists for the default architecture alone")
+        raise ConfigError(f"no padded twin for {network.settings}; measure the default architecture")
     parameters_B3: Tensor = network.actor(torch.cat([squashed(ego_BE), pooled(network.peer_encoder)], dim=1))
     values_B1: Tensor = network.critic(torch.cat([squashed(ego_BE), pooled(network.critic_encoder)], dim=1))
     return parameters_B3, values_B1.squeeze(1)

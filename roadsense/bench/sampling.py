@@ -18,7 +18,7 @@ from roadsense.env.settings import TaskSettings
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.settings import ModelSettings
 from roadsense.scenario.dataset import Dataset
-from roadsense.training.acting import explore_with
+from roadsense.training.acting import act_with
 from roadsense.training.algorithm import ppo_config
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.generations import Generations
@@ -86,7 +86,7 @@ def _runner(config: Path, environments: int, seconds: float) -> float:
 
 def _loop(config: Path, seconds: float) -> float:
     torch.set_num_threads(1)
-    act = explore_with(DeepSets(_NETWORK, acting_only=True))
+    act = act_with(DeepSets(_NETWORK, acting_only=True), explore=True)
     env = ConvoyEnv(sumo_cfg=config, task=CALM)
     try:
         steps, began_s = 0, 0.0

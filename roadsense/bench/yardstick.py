@@ -2,14 +2,13 @@
 
 T is the steps/s of one process pinned to one core, 2T those of two processes at once: `setSpeed` on the ego, `simulationStep`, the
 results of one context subscription over all cars; episodes of 400 steps, reset by `load` within the time. A speed without its yardstick
-says nothing on a shared machine. Beside it stand libsumo in one process, and SUMO without any client.
+says nothing on a shared machine. Beside it stands libsumo in one process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,21 +33,6 @@ def loops(config: Path, seconds: float, cores: list[int]) -> float:
 def libsumo_loop(config: Path, seconds: float, core: int) -> float:
     """Steps/s of the same loop inside the process, without sockets."""
     return in_processes(_libsumo_loop, [(config, seconds)], [core])[0]
-
-
-def raw_sumo(config: Path, core: int, steps: int = 20_000) -> float:
-    """Steps/s of SUMO alone, start-up taken off; the cars may have left the road before the end, so it is an upper limit."""
-    program = find_program("sumo")
-
-    def run(until_steps: int) -> float:
-        command = [str(program.path), *run_options(input_options(config), seed=1), "--end", f"{until_steps / 10:g}"]
-        began_s = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=_environment(), preexec_fn=lambda: os.sched_setaffinity(0, {core}))
-        return time.perf_counter() - began_s
-
-    short = EPISODE_STEPS
-    rates = [(short - 1) / (run(short) - run(1)) for _ in range(max(1, steps // (20 * short)))]
-    return sorted(rates)[len(rates) // 2]
 
 
 def _traci_loop(config: Path, seconds: float) -> float:

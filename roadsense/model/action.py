@@ -6,14 +6,14 @@ and torch tensors alike, so that training, evaluation and export cannot drift ap
 
 from __future__ import annotations
 
-import importlib
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.features import RELEASE_THRESHOLD
+from roadsense.model.library import library_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def deterministic_action(action_parameters: ArrayT) -> ArrayT:
     Returns:
         (...) actions, 0 or in (RELEASE_THRESHOLD, 1).
     """
-    library = _library_of(action_parameters)
+    library = library_of(action_parameters)
     gate = action_parameters[..., 0]
     alpha_beta = concentrations(action_parameters)
     braking = RELEASE_THRESHOLD + (1.0 - RELEASE_THRESHOLD) * alpha_beta[..., 0] / alpha_beta.sum(-1)
@@ -52,11 +52,7 @@ def deterministic_action(action_parameters: ArrayT) -> ArrayT:
 def concentrations(action_parameters: ArrayT) -> ArrayT:
     """Alpha and beta of the amount, (..., 2), in (1, 1 + CONCENTRATION_LIMIT): a bounded density with one peak of some width."""
     raw = action_parameters[..., 1:]
-    library = _library_of(raw)
+    library = library_of(raw)
     softplus = library.logaddexp(raw, library.zeros_like(raw))
     alpha_beta: ArrayT = 1.0 + CONCENTRATION_LIMIT * softplus / (CONCENTRATION_LIMIT + softplus)
     return alpha_beta
-
-
-def _library_of(array: Any) -> Any:
-    return np if isinstance(array, np.ndarray) else importlib.import_module("torch")

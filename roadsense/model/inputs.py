@@ -7,11 +7,12 @@ The functions take NumPy arrays and torch tensors alike.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roadsense.model.library import library_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,11 +25,6 @@ ArrayT = TypeVar("ArrayT", NDArray[np.float32], "Tensor")
 
 def squashed(entries: ArrayT) -> ArrayT:
     """(N, F) observation entries as network inputs (N, 2 F), each in (-1, 1): tanh(x), then tanh(8 x)."""
-    both: Any
-    if isinstance(entries, np.ndarray):
-        both = np.tanh(np.concatenate([entries, np.float32(MAGNIFIED) * entries], axis=-1))
-    else:
-        torch = importlib.import_module("torch")
-        both = torch.tanh(torch.cat([entries, MAGNIFIED * entries], dim=-1))
-    result: ArrayT = both
-    return result
+    library = library_of(entries)
+    inputs: ArrayT = library.tanh(library.concatenate([entries, MAGNIFIED * entries], axis=-1))
+    return inputs

@@ -19,25 +19,14 @@ from roadsense.training.fragment import Act
 FloatArray = NDArray[np.float32]
 
 
-def explore_with(network: DeepSets) -> Act:
-    """Draw actions from the network's distribution, with torch's global generator."""
+def act_with(network: DeepSets, *, explore: bool) -> Act:
+    """Draw actions from the network's distribution, with torch's global generator, or follow the deterministic rule."""
 
     def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
         with torch.inference_mode():
             parameters_K3 = network.action_parameters(torch.from_numpy(ego_KE), *pack(peers_K))
-            action_K = GatedBeta(parameters_K3).sample()
+            action_K = GatedBeta(parameters_K3).sample() if explore else deterministic_action(parameters_K3)
         return action_K.numpy()[:, None], parameters_K3.numpy()
-
-    return act
-
-
-def act_with(network: DeepSets) -> Act:
-    """The deterministic rule."""
-
-    def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
-        with torch.inference_mode():
-            parameters_K3 = network.action_parameters(torch.from_numpy(ego_KE), *pack(peers_K))
-            return deterministic_action(parameters_K3).numpy()[:, None], parameters_K3.numpy()
 
     return act
 

@@ -21,7 +21,7 @@ from roadsense.env.record import EpisodeRecord
 from roadsense.env.settings import TaskSettings
 from roadsense.errors import RunDirectoryError
 from roadsense.seeding import named_stream
-from roadsense.training.acting import act_with, explore_with, log_density
+from roadsense.training.acting import act_with, log_density
 from roadsense.training.dataset_transport import open_training_dataset
 from roadsense.training.environment import TrainingEnv
 from roadsense.training.fragment import Collector
@@ -111,7 +111,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
     @override(SingleAgentEnvRunner)
     def _sample(self, *, num_timesteps: int | None = None, explore: bool, **further: Any) -> list[SingleAgentEpisode]:
         """RLlib's inner loop, in bulk. What it cannot do (whole episodes, random actions, callbacks per step) is left to RLlib's own."""
-        if num_timesteps is None or further.get("random_actions") or self._has_episode_callbacks():
+        if not num_timesteps or further.get("random_actions") or self._has_episode_callbacks():
             self._needs_initial_reset |= self._collector is not None
             self._collector = None
             episodes: list[SingleAgentEpisode] = super()._sample(num_timesteps=num_timesteps, explore=explore, **further)
@@ -120,8 +120,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
             self._ongoing_episodes_for_metrics.clear()
             self._collector = Collector(self._vector_env)
             self._needs_initial_reset = False
-        network = self.module.network
-        act = explore_with(network) if explore else act_with(network)
+        act = act_with(self.module.network, explore=explore)
         fragment = self._collector.collect(num_timesteps, act, log_density, self._weights_seq_no)
         self._done_episodes_for_metrics.extend(fragment.finished)
         for episode in fragment.ongoing:
