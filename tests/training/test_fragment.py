@@ -109,8 +109,9 @@ def test_callbacks_with_episodes_are_made(make_runner):
 def test_whole_episodes_and_random_actions_can_still_be_asked_for(make_runner):
     runner = make_runner()
     runner.sample(num_timesteps=30, explore=True)
+    assert sum(len(episode) for episode in runner.sample(num_timesteps=12, random_actions=True)) >= 12
+    runner.sample(num_timesteps=30, explore=True)
     whole = runner.sample(num_episodes=2, explore=False)
     assert len(whole) == 2 and all(episode.is_done and episode.t_started == 0 for episode in whole)
-    assert sum(len(episode) for episode in runner.sample(num_timesteps=12, random_actions=True)) >= 12
     after = runner.sample(num_timesteps=30, explore=True)
     assert all(episode.t_started == 0 for episode in after), "fresh episodes after somebody else has driven"
