@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -280,10 +281,11 @@ def open_dataset(dataset_dir: str | Path | None, sumo_cfg: str | Path | None, eg
 
 
 def _braking(action: NDArray[np.float32]) -> float:
-    values = np.asarray(action, dtype=np.float32).reshape(-1)
-    if values.size != 1 or not np.isfinite(values[0]):
+    values = np.asarray(action, dtype=np.float32)
+    value = values.item() if values.size == 1 else math.nan
+    if not math.isfinite(value):
         raise UsageError(f"the action is {action!r}; give one finite number in [0, 1]")
-    return float(np.clip(values[0], 0.0, 1.0))
+    return min(1.0, max(0.0, value))
 
 
 def _settings(cls: Any, given: Any, source: str) -> Any:

@@ -15,18 +15,18 @@ WINDOW_STEPS: Final = 10
 
 
 class Cornering:
-    """Remembers the headings of the last second."""
+    """Remembers by how much the heading turned in the steps of the last second."""
 
     def __init__(self, heading_rad: float) -> None:
-        self._headings_rad: deque[float] = deque([heading_rad], maxlen=WINDOW_STEPS + 1)
+        self._heading_rad = heading_rad
+        self._turns_rad: deque[float] = deque(maxlen=WINDOW_STEPS)
 
     def lateral_accel_mps2(self, heading_rad: float, speed_mps: float) -> float:
         """Add the heading after a step; the mean lateral acceleration over the last second, never negative."""
-        self._headings_rad.append(heading_rad)
-        duration_s = (len(self._headings_rad) - 1) * STEP_LENGTH_S
-        turned_rad = sum(_wrapped(after - before) for before, after in zip(self._headings_rad, list(self._headings_rad)[1:], strict=False))
+        self._turns_rad.append(_wrapped(heading_rad - self._heading_rad))
+        self._heading_rad = heading_rad
         # Less than a second of history would take one corner of the polyline for a sharp bend.
-        return speed_mps * abs(turned_rad) / max(duration_s, WINDOW_STEPS * STEP_LENGTH_S)
+        return speed_mps * abs(sum(self._turns_rad)) / (WINDOW_STEPS * STEP_LENGTH_S)
 
 
 def _wrapped(angle_rad: float) -> float:

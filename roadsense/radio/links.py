@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.compiled import compiled
 from roadsense.config import STEP_LENGTH_S
 from roadsense.radio.arrays import carry_over
 from roadsense.radio.draws import LARGEST_NORMAL, Draws, KeyArray, mix, standard_normals, uniforms
@@ -52,7 +53,6 @@ class Links:
         self._squared_edges_m2 = np.square(np.array(parameters.packet_loss.band_edges_m, dtype=np.float64))
         loss = np.array(parameters.packet_loss.loss_probabilities, dtype=np.float64)
         to_bad, stay_bad = burst_transitions(loss, parameters.burst_loss.mean_burst_packets)
-        self._bands = len(loss)
         self._bad_probability = np.concatenate((to_bad, stay_bad, loss))  # by state, then band
         self._base_s, self._jitter_s = parameters.latency.base_s, parameters.latency.jitter_s
         longest_s = self._base_s + LARGEST_NORMAL * self._jitter_s
@@ -77,14 +77,34 @@ class Links:
 
         Call it once per period; a latency that cannot matter to who listens once per period is given as the mean.
         """
-        entry = self._state * self._bands + self._band(x_m, y_m)
-        lost = self._loss_draws.at(period) < self._bad_probability.take(entry)
-        self._state = lost.astype(np.intp)
-        if not self._latency_matters:
-            return np.where(lost, np.inf, now_s + self._base_s)
-        return np.where(lost, np.inf, now_s + latencies_s(self._latency_draws.at(period), self._base_s, self._jitter_s))
+        arrival_s = np.full(self._state.shape, now_s + self._base_s)
+        if self._latency_matters:
+            arrival_s = now_s + latencies_s(self._latency_draws.at(period), self._base_s, self._jitter_s)
+        _lose(arrival_s, self._state, self._loss_draws.at(period), self._bad_probability, self._squared_edges_m2, x_m, y_m)
+        return arrival_s
 
-    def _band(self, x_m: FloatArray, y_m: FloatArray) -> IntArray:
-        receivers = self._state.shape[1]
-        east_m, north_m = x_m[:, None] - x_m[:receivers], y_m[:, None] - y_m[:receivers]
-        return self._squared_edges_m2.searchsorted(east_m * east_m + north_m * north_m, side="right")
+
+@compiled
+def _lose(
+    arrival_s: FloatArray,
+    state: IntArray,
+    draws: FloatArray,
+    bad_probability: FloatArray,
+    squared_edges_m2: FloatArray,
+    x_m: FloatArray,
+    y_m: FloatArray,
+) -> None:
+    """Advance the state (n, m) of every link by one packet, and make the arrival times (n, m) of those that are lost infinite."""
+    senders, receivers = state.shape
+    bands = len(squared_edges_m2) + 1
+    for sender in range(senders):
+        for receiver in range(receivers):
+            east_m, north_m = x_m[sender] - x_m[receiver], y_m[sender] - y_m[receiver]
+            squared_m2 = east_m * east_m + north_m * north_m
+            band = 0
+            while band < bands - 1 and squared_edges_m2[band] <= squared_m2:
+                band += 1
+            lost = draws[sender, receiver] < bad_probability[state[sender, receiver] * bands + band]
+            state[sender, receiver] = _BAD if lost else _GOOD
+            if lost:
+                arrival_s[sender, receiver] = np.inf

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.compiled import compiled
 from roadsense.config import STEP_LENGTH_S
 from roadsense.radio.arrays import carry_over
 from roadsense.radio.message import ACCEL_MPS2, HEADING_RAD, MEASUREMENT_ROWS, SPEED_MPS, X_M, Y_M, HeardPeers
@@ -46,13 +47,9 @@ class NeighbourTable:
 
         `heard` (n,) is the newest period heard of each of the cars `ids`, 0 for never.
         """
-        cars = np.flatnonzero(self.remembers(period, heard))
-        slots = heard[cars] % self._periods
-        age_s = now_s - self._measured_s[slots]
-        chosen = age_s <= self._stale_after_s + TIME_TOLERANCE_S
-        if not chosen.all():
-            cars, slots, age_s = cars[chosen], slots[chosen], age_s[chosen]
-        measured = self._measured[slots, cars].T.copy()
+        cars, measured, age_s = _fresh(
+            heard, max(0, period - self._periods), self._measured_s, self._measured, now_s, self._stale_after_s, TIME_TOLERANCE_S
+        )
         return HeardPeers(
             source_ids=tuple([ids[car] for car in cars.tolist()]),
             x_m=measured[X_M],
@@ -60,5 +57,33 @@ class NeighbourTable:
             speed_mps=measured[SPEED_MPS],
             accel_mps2=measured[ACCEL_MPS2],
             heading_rad=measured[HEADING_RAD],
-            age_s=np.minimum(age_s, self._stale_after_s),
+            age_s=age_s,
         )
+
+
+@compiled
+def _fresh(
+    heard: PeriodArray,
+    forgotten: int,
+    measured_s: FloatArray,
+    measured: FloatArray,
+    now_s: float,
+    stale_after_s: float,
+    tolerance_s: float,
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The c cars heard after the period `forgotten` and not stale: their places (c,), measurements (5, c) and ages (c,)."""
+    periods, _, rows = measured.shape
+    cars = np.empty(len(heard), dtype=np.intp)
+    count = 0
+    for car in range(len(heard)):
+        if heard[car] > forgotten and now_s - measured_s[heard[car] % periods] <= stale_after_s + tolerance_s:
+            cars[count] = car
+            count += 1
+    chosen = cars[:count].copy()
+    values, age_s = np.empty((rows, count)), np.empty(count)
+    for place, car in enumerate(chosen):
+        slot = heard[car] % periods
+        age_s[place] = min(now_s - measured_s[slot], stale_after_s)
+        for row in range(rows):
+            values[row, place] = measured[slot, car, row]
+    return chosen, values, age_s

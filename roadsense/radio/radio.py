@@ -58,6 +58,7 @@ class Radio:
         self._heard_s = -np.inf
         self._period = 0
         self._roster = Roster.empty()
+        self._followed: tuple[tuple[str, ...], Collection[str] | None] = ((), None)
         self._roster_key: tuple[tuple[str, ...], frozenset[str] | None] = ((), None)
 
     def step(self, state: SimulatorState, equipped: Collection[str] | None = None) -> HeardPeers:
@@ -101,6 +102,10 @@ class Radio:
         return self._measured
 
     def _follow(self, vehicles: VehicleStates, equipped: Collection[str] | None) -> None:
+        if vehicles.ids is self._followed[0] and equipped is self._followed[1]:
+            return
+        # A tuple cannot change, so meeting the same one again means the same cars.
+        self._followed = (vehicles.ids, equipped) if equipped is None or isinstance(equipped, tuple) else ((), None)
         key = (vehicles.ids, None if equipped is None else frozenset(equipped))
         if key == self._roster_key:
             return

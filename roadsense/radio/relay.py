@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.compiled import compiled
 from roadsense.radio.arrays import carry_over
 from roadsense.state import FloatArray
 
@@ -29,25 +30,13 @@ PeriodArray = NDArray[np.int32]  # periods count from 1; 0 means never
 TIME_TOLERANCE_S = 1e-9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Broadcasts:
     """What all cars sent in one period: what each held (max_hops, n, n); arrival times (n, m), infinite where lost or already delivered."""
 
     period: int
     arrival_s: FloatArray
     held: PeriodArray
-    pending: int  # how many arrival times are finite
-
-
-def newest_received(received: NDArray[np.bool_], sent: PeriodArray) -> PeriodArray:
-    """The newest period of each source among what each receiver was sent: array (m, S), from received (n, m) and sent (n, S)."""
-    products: PeriodArray = received.astype(np.int32)[:, :, None] * sent[:, None, :]
-    newest: PeriodArray = np.maximum.reduce(products, axis=0)
-    return newest
-
-
-def _on_the_air(period: int, arrival_s: FloatArray, held: PeriodArray) -> Broadcasts:
-    return Broadcasts(period=period, arrival_s=arrival_s, held=held, pending=int(np.count_nonzero(np.isfinite(arrival_s))))
 
 
 class Relay:
@@ -88,39 +77,51 @@ class Relay:
         senders, receivers = arrival_s.shape
         cars = len(self._heard)
         own = np.arange(senders)
-        self._held = self._held.copy()  # what is on the air keeps what was held when it was sent
         self._held[:, own, own] = period
         if senders < cars:
             everywhere = np.full((cars, self._receivers(cars)), np.inf)
             everywhere[:senders, :receivers] = arrival_s
             arrival_s = everywhere
-        self._on_the_air.append(_on_the_air(period, arrival_s, self._held))
+        # What is on the air keeps what was held when it was sent.
+        self._on_the_air.append(Broadcasts(period=period, arrival_s=arrival_s, held=self._held.copy()))
 
     def collect(self, now_s: float) -> None:
         """Let everything arrive that is due by now."""
         waiting: list[Broadcasts] = []
         for sent in self._on_the_air:
-            due = sent.arrival_s <= now_s + TIME_TOLERANCE_S
-            arrived = np.count_nonzero(due)
-            if arrived:
-                self._receive(due, sent)
-            if arrived < sent.pending:
-                waiting.append(_on_the_air(sent.period, np.where(due, np.inf, sent.arrival_s), sent.held))
+            if _deliver(sent.arrival_s, now_s + TIME_TOLERANCE_S, sent.period, sent.held, self._held, self._heard):
+                waiting.append(sent)
         self._on_the_air = waiting
-
-    def _receive(self, received: NDArray[np.bool_], sent: Broadcasts) -> None:
-        self._heard = np.maximum(self._heard, newest_received(received[:, :1], sent.held[-1])[0])
-        self._heard[0] = 0  # the ego is no source to itself
-        if not self.forwards:
-            return
-        self._held = self._held.copy()
-        np.maximum(self._held[1], received.T * np.int32(sent.period), out=self._held[1])
-        for links in range(2, len(self._held)):
-            np.maximum(self._held[links], newest_received(received, sent.held[links - 1]), out=self._held[links])
 
     def _rearranged(self, sent: Broadcasts, origin: IntArray) -> Broadcasts:
         arrival_s = carry_over(sent.arrival_s, 0, origin, origin[: self._receivers(len(origin))], fill=np.inf)
-        return _on_the_air(sent.period, arrival_s, carry_over(sent.held, 1, origin, origin, fill=0))
+        return Broadcasts(period=sent.period, arrival_s=arrival_s, held=carry_over(sent.held, 1, origin, origin, fill=0))
 
     def _receivers(self, cars: int) -> int:
         return cars if self.forwards else 1
+
+
+@compiled
+def _deliver(arrival_s: FloatArray, until_s: float, period: int, sent: PeriodArray, held: PeriodArray, heard: PeriodArray) -> int:
+    """Everything of one period's broadcasts that arrives by `until_s` goes into `held` and `heard`; how much is still on the air.
+
+    An arrival that was delivered becomes infinite. Where cars do not forward, only what the ego receives is of consequence.
+    """
+    links, cars, _ = sent.shape
+    pending = 0
+    for sender in range(arrival_s.shape[0]):
+        for receiver in range(arrival_s.shape[1]):
+            due_s = arrival_s[sender, receiver]
+            if due_s > until_s:
+                pending += due_s < np.inf
+                continue
+            arrival_s[sender, receiver] = np.inf
+            if receiver == 0:
+                for source in range(1, cars):  # the ego is no source to itself
+                    heard[source] = max(heard[source], sent[links - 1, sender, source])
+            if links > 1:
+                held[1, receiver, sender] = max(held[1, receiver, sender], period)
+            for used in range(2, links):
+                for source in range(cars):
+                    held[used, receiver, source] = max(held[used, receiver, source], sent[used - 1, sender, source])
+    return pending

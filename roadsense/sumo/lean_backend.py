@@ -8,6 +8,7 @@ the same to the last bit (tests/sumo/test_lean_client.py).
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 
 from roadsense.config import SumoSettings
@@ -16,33 +17,37 @@ from roadsense.state import SimulatorState
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.connection import receive_message, send_message
 from roadsense.sumo.traci_backend import TraciBackend
-from roadsense.sumo.vehicle_layout import VehicleReader
-from roadsense.sumo.wire import read_step, step_message
+from roadsense.sumo.wire import StepReader, step_message
 
 
 class LeanBackend(TraciBackend):
     """A `TraciBackend` with its own step."""
 
     _commands: Sequence[int] = ()
-    _doing: str = "stepping"
+    _writes: Sequence[SpeedWrite] = ()
     _latest: SimulatorState | None = None
 
     def __init__(self, settings: SumoSettings, options: Sequence[str]) -> None:
         super().__init__(settings, options)
-        self._reader = VehicleReader()
+        self._reader = StepReader()
 
     def begin_step(self, writes: Sequence[SpeedWrite], until_s: float = 0.0) -> None:
         """First half: send the commands and the step; nothing is waited for."""
         message, self._commands = step_message(writes, until_s)
-        named = ", ".join(repr(write.vehicle_id) for write in writes)
-        self._doing = f"commanding vehicle {named} and stepping" if writes else "stepping"
-        with self._talking(self._doing):
+        self._writes = writes
+        began_s = time.monotonic()
+        try:
             send_message(self._api, message)
+        except self._faults as error:
+            raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
 
     def finish_step(self) -> SimulatorState:
         """Second half: wait for the answer and read it."""
-        with self._talking(self._doing):
-            self._latest = read_step(receive_message(self._api), self._commands, self._reader)
+        began_s = time.monotonic()
+        try:
+            self._latest = self._reader.read(receive_message(self._api), self._commands)
+        except self._faults as error:
+            raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
         return self._latest
 
     def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
@@ -52,3 +57,7 @@ class LeanBackend(TraciBackend):
             raise SumoError("vehicles cannot be watched before the first step; step once")
         # The stock client has not seen the steps: only the vehicles that came with the new subscription are news.
         return dataclasses.replace(self._latest, vehicles=state.vehicles)
+
+    def _doing(self) -> str:
+        named = ", ".join(repr(write.vehicle_id) for write in self._writes)
+        return f"commanding vehicle {named} and stepping" if named else "stepping"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from traci import constants as tc
 
+from roadsense.compiled import compiled
 from roadsense.state import VehicleStates
 from roadsense.sumo.snapshot import states_from_columns
 
@@ -53,10 +54,13 @@ class VehicleReader:
         Raises:
             ValueError, struct.error, IndexError: the bytes are no such answer.
         """
-        layout = self._layout
-        if layout is None or not layout.fits(answer, place):
-            layout = self._layout = _Layout(answer, place)
-        return layout.vehicles(answer, place), place + layout.size
+        vehicles = None if self._layout is None else self._layout.vehicles(answer, place)
+        if self._layout is None or vehicles is None:
+            self._layout = _Layout(answer, place)
+            vehicles = self._layout.vehicles(answer, place)
+            if vehicles is None:
+                raise ValueError("a layout does not fit the answer that it was made of")
+        return vehicles, place + self._layout.size
 
 
 class _Layout:
@@ -90,25 +94,42 @@ class _Layout:
         self._lane_ids = tuple(lane_id for _, lane_id, _ in found)
         self._index = {vehicle_id: row for row, vehicle_id in enumerate(self._ids)}
         # Column by column, so that every column lies in one piece.
-        firsts = np.array([numbers for _, _, numbers in found], dtype=np.intp).reshape(-1, 7).T
-        self._numbers = _all_bytes(firsts - begin)
+        self._numbers = np.array([numbers for _, _, numbers in found], dtype=np.intp).reshape(-1, 7).T - begin
         is_text = np.ones(self.size, dtype=np.bool_)
-        is_text[self._numbers] = False
-        is_text[_all_bytes(np.array(skipped, dtype=np.intp) - begin)] = False
+        for numbers in (self._numbers, np.array(skipped, dtype=np.intp) - begin):
+            is_text[numbers[..., None] + np.arange(_DOUBLE_BYTES)] = False
         self._text_places = np.nonzero(is_text)[0]
-        self._text = np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places].tobytes()
+        self._text = np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places]
 
-    def fits(self, answer: bytes, begin: int) -> bool:
-        """Whether everything but the numbers is as it was."""
+    def vehicles(self, answer: bytes, begin: int) -> VehicleStates | None:
+        """The vehicles, or None when anything but their numbers is not as it was.
+
+        Ids, lanes and index are the same objects as long as the layout fits.
+        """
         if len(answer) - begin < self.size:
-            return False
-        return np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places].tobytes() == self._text
+            return None
+        content = np.frombuffer(answer, np.uint8, self.size, begin)
+        fits, columns_7N = _read_numbers(content, self._text_places, self._text, self._numbers)
+        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N.view(np.float64)) if fits else None
 
-    def vehicles(self, answer: bytes, begin: int) -> VehicleStates:
-        """The vehicles; ids, lanes and index are the same objects as long as the layout fits."""
-        bytes_7N8 = np.frombuffer(answer, np.uint8, self.size, begin)[self._numbers]
-        columns_7N = bytes_7N8.view(">f8").reshape(7, len(self._ids)).astype(np.float64)
-        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N)
+
+@compiled
+def _read_numbers(
+    content: NDArray[np.uint8], text_places: NDArray[np.intp], text: NDArray[np.uint8], numbers_7N: NDArray[np.intp]
+) -> tuple[bool, NDArray[np.uint64]]:
+    """Whether the text is where it was, and the bits of the numbers that begin at these places, big-endian in `content`."""
+    rows, vehicles = numbers_7N.shape
+    bits_7N = np.empty((rows, vehicles), dtype=np.uint64)
+    for place in range(len(text_places)):
+        if content[text_places[place]] != text[place]:
+            return False, bits_7N
+    for row in range(rows):
+        for vehicle in range(vehicles):
+            bits = np.uint64(0)
+            for place in range(_DOUBLE_BYTES):
+                bits = (bits << np.uint64(8)) | np.uint64(content[numbers_7N[row, vehicle] + place])
+            bits_7N[row, vehicle] = bits
+    return True, bits_7N
 
 
 def read_string(answer: bytes, place: int) -> tuple[str, int]:
@@ -119,8 +140,3 @@ def read_string(answer: bytes, place: int) -> tuple[str, int]:
     if length < 0 or end > len(answer):
         raise ValueError(f"a string of {length} bytes at {place} of {len(answer)}")
     return answer[begin:end].decode(), end
-
-
-def _all_bytes(firsts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The places of all eight bytes of every number; any shape with one more axis."""
-    return firsts[..., None] + np.arange(_DOUBLE_BYTES)

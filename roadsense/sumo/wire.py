@@ -24,6 +24,7 @@ _STATUS: Final = Struct("!BBBi")  # length, command, result, length of the descr
 _SET_INT: Final = Struct("!Bi")
 _SET_DOUBLE: Final = Struct("!Bd")
 _STEP: Final = Struct("!BBd")
+_TIME_MARK: Final = bytes((tc.VAR_TIME, tc.RTYPE_OK, tc.TYPE_DOUBLE))
 _SHORT_LIMIT: Final = 255  # a longer command carries its length in four more bytes
 
 
@@ -43,35 +44,68 @@ def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, l
     return _INT.pack(len(content) + _INT.size) + content, commands
 
 
-def read_step(answer: bytes, commands: Sequence[int], reader: VehicleReader) -> SimulatorState:
-    """The state in the answer to a `step_message`; `reader` remembers how the vehicles of this simulation lay in the last one.
+class StepReader:
+    """Reads the answers to the `step_message`s of one simulator, and remembers how the last one lay."""
 
-    Raises:
-        TraCIException: SUMO refused one of the commands.
-        ValueError, struct.error, IndexError: the bytes are no such answer.
-    """
-    place = _check_statuses(answer, commands)
-    simulation: dict[int, Any] = {}
-    vehicles = _NO_VEHICLES
-    (subscriptions,) = _INT.unpack_from(answer, place)
-    place += _INT.size
-    for _ in range(subscriptions):
-        place += 1 if answer[place] else 5
-        response = answer[place]
-        _, place = read_string(answer, place + 1)
-        if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
-            simulation, place = _read_variables(answer, place)
-        elif response == tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
-            vehicles, place = reader.read(answer, place)
-        else:
-            raise ValueError(f"an answer to a subscription that nobody made: {response:#x}")
-    return SimulatorState(
-        time_s=simulation[tc.VAR_TIME],
-        vehicles=vehicles,
-        collisions=simulation[tc.VAR_COLLISIONS],
-        departed_ids=tuple(simulation[tc.VAR_DEPARTED_VEHICLES_IDS]),
-        arrived_ids=tuple(simulation[tc.VAR_ARRIVED_VEHICLES_IDS]),
-    )
+    def __init__(self) -> None:
+        self._vehicles = VehicleReader()
+        self._uneventful: _UneventfulStep | None = None
+
+    def read(self, answer: bytes, commands: Sequence[int]) -> SimulatorState:
+        """The state in the answer to a message of these commands.
+
+        Raises:
+            TraCIException: SUMO refused one of the commands.
+            ValueError, struct.error, IndexError: the bytes are no such answer.
+        """
+        place = _check_statuses(answer, commands)
+        simulation: dict[int, Any] = {}
+        vehicles = _NO_VEHICLES
+        (subscriptions,) = _INT.unpack_from(answer, place)
+        place += _INT.size
+        for _ in range(subscriptions):
+            place += 1 if answer[place] else 5
+            response = answer[place]
+            _, place = read_string(answer, place + 1)
+            if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
+                simulation, place = self._simulation(answer, place)
+            elif response == tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
+                vehicles, place = self._vehicles.read(answer, place)
+            else:
+                raise ValueError(f"an answer to a subscription that nobody made: {response:#x}")
+        return SimulatorState(
+            time_s=simulation[tc.VAR_TIME],
+            vehicles=vehicles,
+            collisions=simulation[tc.VAR_COLLISIONS],
+            departed_ids=tuple(simulation[tc.VAR_DEPARTED_VEHICLES_IDS]),
+            arrived_ids=tuple(simulation[tc.VAR_ARRIVED_VEHICLES_IDS]),
+        )
+
+    def _simulation(self, answer: bytes, begin: int) -> tuple[dict[int, Any], int]:
+        if self._uneventful is not None and (quick := self._uneventful.read(answer, begin)) is not None:
+            return quick
+        values, end = _read_variables(answer, begin)
+        if not any(value for variable, value in values.items() if variable != tc.VAR_TIME):
+            candidate = _UneventfulStep(answer, begin, end, values)
+            self._uneventful = candidate if candidate.read(answer, begin) == (values, end) else None
+        return values, end
+
+
+class _UneventfulStep:
+    """What the simulation says of most steps: the time, and that nothing else happened."""
+
+    def __init__(self, answer: bytes, begin: int, end: int, values: dict[int, Any]) -> None:
+        time_begin = begin + answer[begin:end].index(_TIME_MARK) + len(_TIME_MARK)
+        self._before, self._after = answer[begin:time_begin], answer[time_begin + _DOUBLE.size : end]
+        self._values = values
+
+    def read(self, answer: bytes, begin: int) -> tuple[dict[int, Any], int] | None:
+        """The variables and the place behind them; None when it is not such a step."""
+        time_begin = begin + len(self._before)
+        time_end = time_begin + _DOUBLE.size
+        if not (answer.startswith(self._before, begin) and answer.startswith(self._after, time_end)):
+            return None
+        return {**self._values, tc.VAR_TIME: _DOUBLE.unpack_from(answer, time_begin)[0]}, time_end + len(self._after)
 
 
 def _set_vehicle(variable: int, vehicle: bytes, value: bytes) -> bytes:
@@ -83,6 +117,9 @@ def _set_vehicle(variable: int, vehicle: bytes, value: bytes) -> bytes:
 
 def _check_statuses(answer: bytes, commands: Sequence[int]) -> int:
     """Read past one status for each command; the place behind the last one."""
+    accepted = b"".join([_STATUS.pack(_STATUS.size, command, tc.RTYPE_OK, 0) for command in commands])
+    if answer.startswith(accepted):
+        return len(accepted)
     place = 0
     for command in commands:
         length, answered, result, described = _STATUS.unpack_from(answer, place)

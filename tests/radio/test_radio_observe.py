@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadsense.features import PEER_COLUMN, PEER_SIZE
-from roadsense.radio.angles import wrap_angle
+from roadsense.radio.angles import wrapped
 from roadsense.radio.message import HeardPeers, OwnMeasurement
 from roadsense.radio.observe import observe_peers, peers_from_observation
 
@@ -81,7 +81,7 @@ def test_observation_knows_no_global_position_or_heading(
 
     def moved(x_m: float, y_m: float, heading_rad: float) -> tuple[float, float, float]:
         cos, sin = np.cos(turn_rad), np.sin(turn_rad)
-        return x_m * cos - y_m * sin + shift[0], x_m * sin + y_m * cos + shift[1], float(wrap_angle(np.array([heading_rad + turn_rad]))[0])
+        return x_m * cos - y_m * sin + shift[0], x_m * sin + y_m * cos + shift[1], wrapped(heading_rad + turn_rad)
 
     def observed(ego: tuple[float, float, float], peer: tuple[float, float, float]) -> np.ndarray:
         physical = peers_from_observation(observe_peers(_own(*ego[:2], heading_rad=ego[2]), _heard((*peer[:2], 5.0, 1.0, peer[2], 0.1))))[0]
@@ -113,12 +113,12 @@ def test_round_trip_gives_the_world_back(
 
 @given(angle_rad=st.floats(-1e4, 1e4))
 def test_wrapped_angles_lie_in_the_half_open_interval(angle_rad: float) -> None:
-    wrapped = float(wrap_angle(np.array([angle_rad]))[0])
-    assert -np.pi < wrapped <= np.pi
-    assert np.cos(wrapped) == pytest.approx(np.cos(angle_rad), abs=1e-9)
-    assert np.sin(wrapped) == pytest.approx(np.sin(angle_rad), abs=1e-9)
+    turned_rad = wrapped(angle_rad)
+    assert -np.pi < turned_rad <= np.pi
+    assert np.cos(turned_rad) == pytest.approx(np.cos(angle_rad), abs=1e-9)
+    assert np.sin(turned_rad) == pytest.approx(np.sin(angle_rad), abs=1e-9)
     if -np.pi < angle_rad <= np.pi:
-        assert wrapped == angle_rad
+        assert turned_rad == angle_rad
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_wrapped_angles_lie_in_the_half_open_interval(angle_rad: float) -> None:
     [-np.pi, np.pi, 3 * np.pi, -2001 * np.pi, 1999 * np.pi, np.nextafter(np.pi, 4), np.nextafter(-np.pi, 0), np.nextafter(-np.pi, -4)],
 )
 def test_wrapping_at_the_seam(angle_rad: float) -> None:
-    wrapped = float(wrap_angle(np.array([angle_rad]))[0])
-    assert -np.pi < wrapped <= np.pi
-    assert abs(wrapped) == pytest.approx(np.pi)
+    turned_rad = wrapped(angle_rad)
+    assert -np.pi < turned_rad <= np.pi
+    assert abs(turned_rad) == pytest.approx(np.pi)

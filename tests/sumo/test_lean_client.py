@@ -14,7 +14,7 @@ from roadsense.state import SpeedCommand
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.faults import BROKEN_ANSWER
 from roadsense.sumo.vehicle_layout import VehicleReader
-from roadsense.sumo.wire import read_step, step_message
+from roadsense.sumo.wire import StepReader, step_message
 
 ARRAYS = ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")
 
@@ -73,12 +73,12 @@ def status(command: int, result: int = 0, words: str = "") -> bytes:
 def test_a_refused_command_is_told_with_sumos_words():
     answer = status(tc.CMD_SET_VEHICLE_VARIABLE, tc.RTYPE_ERR, "no such car") + status(tc.CMD_SIMSTEP) + struct.pack("!i", 0)
     with pytest.raises(TraCIException, match="no such car"):
-        read_step(answer, [tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP], VehicleReader())
+        StepReader().read(answer, [tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP])
 
 
 def test_an_answer_to_another_command_is_refused():
     with pytest.raises(ValueError, match="command"):
-        read_step(status(tc.CMD_LOAD) + struct.pack("!i", 0), [tc.CMD_SIMSTEP], VehicleReader())
+        StepReader().read(status(tc.CMD_LOAD) + struct.pack("!i", 0), [tc.CMD_SIMSTEP])
 
 
 def test_the_message_holds_every_command_in_order():
@@ -91,7 +91,7 @@ def test_the_message_holds_every_command_in_order():
 @given(st.binary(max_size=300), st.integers(1, 3))
 def test_broken_bytes_end_in_an_expected_exception(answer, commands):
     with contextlib.suppress(*BROKEN_ANSWER):
-        read_step(answer, [tc.CMD_SIMSTEP] * commands, VehicleReader())
+        StepReader().read(answer, [tc.CMD_SIMSTEP] * commands)
 
 
 @given(st.data())
@@ -101,7 +101,7 @@ def test_a_torn_answer_ends_in_an_expected_exception(data):
     answer = head + subscription + bytes((tc.CMD_GET_VEHICLE_VARIABLE, 7)) + struct.pack("!i", 3) + struct.pack("!i", 1) + b"a"
     cut = data.draw(st.integers(0, len(answer)))
     with pytest.raises(BROKEN_ANSWER):
-        read_step(answer[:cut], [tc.CMD_SIMSTEP], VehicleReader())
+        StepReader().read(answer[:cut], [tc.CMD_SIMSTEP])
 
 
 def subscribed(cars) -> bytes:
