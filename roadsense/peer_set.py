@@ -16,6 +16,7 @@ from gymnasium.spaces import utils as space_utils
 from gymnasium.vector import utils as vector_utils
 from numpy.typing import ArrayLike, NDArray
 
+from roadsense.compiled import compiled
 from roadsense.errors import ConfigError
 from roadsense.features import EGO_SIZE, PEER_SIZE
 
@@ -85,6 +86,8 @@ class PeerSet:
 
 
 def _checked(values: ArrayLike) -> NDArray[np.float32]:
+    if type(values) is np.ndarray and values.dtype == _VALUE_TYPE and values.ndim == 2 and _are_usable(values):
+        return values.copy(order="C")
     try:
         with np.errstate(over="ignore"):
             array = np.array(values, dtype=_VALUE_TYPE, order="C")
@@ -95,6 +98,16 @@ def _checked(values: ArrayLike) -> NDArray[np.float32]:
     if not np.isfinite(array).all():
         raise ConfigError("peer set: a value is NaN, infinite or too large for float32; drop that peer before building the set")
     return array
+
+
+@compiled
+def _are_usable(values: NDArray[np.float32]) -> bool:
+    """Whether an (n, F) array has F > 0 and holds finite numbers only."""
+    usable: bool = values.shape[1] > 0
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            usable = usable and bool(np.isfinite(values[row, column]))
+    return usable
 
 
 def _from_bytes(data: bytes, feature_count: int) -> PeerSet:

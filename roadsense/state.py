@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,7 @@ class SimulatorState:
     arrived_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedCommand:
+class SpeedCommand(NamedTuple):
     """What one vehicle is told before a step.
 
     `speed_mps` is reached within that step exactly, whatever the vehicle type's `decel` says and whoever stands in front.

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first call may compile, and machines are shared: how long an example takes says nothing.
+settings.register_profile("roadsense", deadline=None)
+settings.load_profile("roadsense")
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

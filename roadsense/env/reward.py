@@ -10,8 +10,7 @@ comes after the colon is its name among the terms.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from roadsense.config import STEP_LENGTH_S
 from roadsense.env.outcome import Outcome
@@ -31,8 +30,7 @@ _REFERENCE_IMPACT_MPS = 14.0
 _SLOWEST_LIMIT_MPS = 1.0  # a network may have lanes with a limit of 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
+class StepView(NamedTuple):
     """One step as the reward sees it; `now` is None when the ego has left the road."""
 
     now: Situation | None

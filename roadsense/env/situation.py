@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import numpy as np
+
+from roadsense.compiled import compiled
 from roadsense.config import STEP_LENGTH_S
-from roadsense.state import SimulatorState, VehicleStates
+from roadsense.state import FloatArray, SimulatorState, VehicleStates
 
 
 class LaneOffsets(Protocol):
@@ -23,8 +25,7 @@ class LaneOffsets(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(NamedTuple):
     """The ego and the car ahead of it on its path. Without a car ahead `gap_m` is infinite and `leader_id` None.
 
     `gap_m` runs from the ego's front bumper to the leader's rear bumper along the lane; below 0 they overlap.
@@ -53,49 +54,76 @@ class Situation:
         return self.closing_speed_mps**2 / (2 * max(self.gap_m, 0.1)) if self.closing_speed_mps > 0 else 0.0
 
 
-def assess(
-    state: SimulatorState, previous: SimulatorState, ego_id: str, lanes: LaneOffsets, route_edges: tuple[str, ...]
-) -> Situation | None:
+class RouteAhead:
+    """Where cars stand on the ego's route. What only changes when a car changes its lane is remembered.
+
+    Args:
+        lanes: where lanes begin.
+        route_edges: the edges of the ego's route, in driving order.
+        ego_id: the ego.
+    """
+
+    def __init__(self, lanes: LaneOffsets, route_edges: tuple[str, ...], ego_id: str) -> None:
+        self.ego_id = ego_id
+        self._lanes, self._route_edges = lanes, route_edges
+        self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._starts_m: FloatArray = np.empty(0)
+        self._limit_mps = 0.0
+
+    def starts_m(self, vehicles: VehicleStates) -> FloatArray:
+        """Where each car's lane begins, from the start of the ego's lane: (N,), NaN off the route and for the ego itself."""
+        self._follow(vehicles)
+        return self._starts_m
+
+    def speed_limit_mps(self, vehicles: VehicleStates) -> float:
+        """The limit of the lane that the ego is on."""
+        self._follow(vehicles)
+        return self._limit_mps
+
+    def _follow(self, vehicles: VehicleStates) -> None:
+        ids, lane_ids = self._known
+        if vehicles.ids is ids and vehicles.lane_ids is lane_ids:
+            return
+        ego = vehicles.index[self.ego_id]
+        offsets_m = self._lanes.start_offsets(vehicles.lane_ids[ego], self._route_edges)
+        self._starts_m = np.array([offsets_m.get(lane_id, math.nan) for lane_id in vehicles.lane_ids])
+        self._starts_m[ego] = math.nan
+        self._limit_mps = self._lanes.speed_limit_mps(vehicles.lane_ids[ego])
+        self._known = (vehicles.ids, vehicles.lane_ids)
+
+
+def assess(state: SimulatorState, previous: SimulatorState, route: RouteAhead) -> Situation | None:
     """The situation in `state`, one step after `previous`; None when the ego is not on the road."""
     vehicles, before = state.vehicles, previous.vehicles
-    ego = vehicles.index.get(ego_id)
+    ego = vehicles.index.get(route.ego_id)
     if ego is None:
         return None
-    leader, gap_m = _leader(vehicles, ego, lanes, route_edges)
+    leader, gap_m = _leader(route.starts_m(vehicles), vehicles.lane_position_m, vehicles.length_m, ego)
     speed_mps = float(vehicles.speed_mps[ego])
-    was = before.index.get(ego_id, -1)
+    was = before.index.get(route.ego_id, -1)
     speed_before_mps = float(before.speed_mps[was]) if was >= 0 else speed_mps
     return Situation(
         speed_mps=speed_mps,
-        speed_limit_mps=lanes.speed_limit_mps(vehicles.lane_ids[ego]),
+        speed_limit_mps=route.speed_limit_mps(vehicles),
         accel_mps2=(speed_mps - speed_before_mps) / STEP_LENGTH_S if state is not previous else float(vehicles.accel_mps2[ego]),
-        leader_id=None if leader is None else vehicles.ids[leader],
+        leader_id=None if leader < 0 else vehicles.ids[leader],
         gap_m=gap_m,
-        leader_speed_mps=float(vehicles.speed_mps[leader]) if leader is not None else 0.0,
+        leader_speed_mps=float(vehicles.speed_mps[leader]) if leader >= 0 else 0.0,
     )
 
 
-def _leader(vehicles: VehicleStates, ego: int, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> tuple[int | None, float]:
-    """Row of the car with the nearest rear bumper, and the gap to it."""
-    best: int | None = None
-    best_gap_m = math.inf
-    for front_m, row in fronts_ahead(vehicles, ego, lanes, route_edges):
-        gap_m = front_m - float(vehicles.length_m[row])
-        if gap_m < best_gap_m:
-            best, best_gap_m = row, gap_m
+@compiled
+def _leader(starts_m: FloatArray, lane_position_m: FloatArray, length_m: FloatArray, ego: int) -> tuple[int, float]:
+    """Row of the car ahead with the nearest rear bumper, and the gap to it; row -1 and infinity without one."""
+    best, best_gap_m = -1, np.inf
+    for row in range(len(starts_m)):
+        front_m = starts_m[row] + lane_position_m[row] - lane_position_m[ego]
+        if front_m > 0.0 and front_m - length_m[row] < best_gap_m:  # a comparison with NaN is false
+            best, best_gap_m = row, front_m - length_m[row]
     return best, best_gap_m
 
 
-def fronts_ahead(vehicles: VehicleStates, ego: int, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> list[tuple[float, int]]:
-    """(distance from the ego's front bumper to the other's front bumper, row) of all cars ahead on the ego's path, in no order."""
-    starts_m = lanes.start_offsets(vehicles.lane_ids[ego], route_edges)
-    own_m = float(vehicles.lane_position_m[ego])
-    ahead = []
-    for row, lane_id in enumerate(vehicles.lane_ids):
-        start_m = starts_m.get(lane_id)
-        if start_m is None or row == ego:
-            continue
-        distance_m = start_m + float(vehicles.lane_position_m[row]) - own_m
-        if distance_m > 0:
-            ahead.append((distance_m, row))
-    return ahead
+def fronts_ahead(vehicles: VehicleStates, route: RouteAhead) -> list[tuple[float, int]]:
+    """(distance from the ego's front bumper to the other's front bumper, row) of all cars ahead on the ego's route, nearest first."""
+    distances_m = route.starts_m(vehicles) + vehicles.lane_position_m - vehicles.lane_position_m[vehicles.index[route.ego_id]]
+    return sorted((distance_m, row) for row, distance_m in enumerate(distances_m.tolist()) if distance_m > 0.0)

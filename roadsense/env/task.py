@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from roadsense.config import STEP_LENGTH_S
 from roadsense.env.braking import Braking
@@ -15,7 +15,7 @@ from roadsense.env.record import EpisodeRecord
 from roadsense.env.reward import Reward, StepView
 from roadsense.env.script import BenignBraking, draw_script
 from roadsense.env.settings import TaskSettings
-from roadsense.env.situation import LaneOffsets, Situation, assess
+from roadsense.env.situation import LaneOffsets, RouteAhead, Situation, assess
 from roadsense.env.statistics import EpisodeFacts, EpisodeStatistics
 from roadsense.env.traffic import Traffic
 from roadsense.errors import SumoError
@@ -24,8 +24,7 @@ from roadsense.seeding import stream
 from roadsense.state import SimulatorState, SpeedCommand
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
+class StepResult(NamedTuple):
     """What a step meant; `outcome` is None while the episode goes on."""
 
     reward: float
@@ -62,12 +61,12 @@ class ConvoyEpisode:
         recent_speeds_mps: Iterable[float] = (),
     ) -> None:
         scenario = plan.scenario
-        situation = assess(state, state, scenario.ego_id, lanes, route_edges)
+        self._route = RouteAhead(lanes, route_edges, scenario.ego_id)
+        situation = assess(state, state, self._route)
         if situation is None:
             raise SumoError(f"{scenario.scenario_id}: {scenario.ego_id} left the road during the warm-up; give it a longer route")
         self.plan = plan
         self._settings = settings
-        self._lanes, self._route_edges = lanes, route_edges
         self._ego_id = scenario.ego_id
         self._start_s = state.time_s
         self._situation = situation
@@ -100,7 +99,7 @@ class ConvoyEpisode:
 
     def after_step(self, action: float, before: SimulatorState, after: SimulatorState) -> StepResult:
         """Judge the step from `before` to `after` and count it."""
-        situation = assess(after, before, self._ego_id, self._lanes, self._route_edges)
+        situation = assess(after, before, self._route)
         outcome = judge(
             after,
             situation,
@@ -156,7 +155,7 @@ class ConvoyEpisode:
         return self._benign_driver.commands(benign.vehicle_id, time_s, self._traffic(state))
 
     def _traffic(self, state: SimulatorState) -> Traffic:
-        return Traffic(state, self._ego_id, self._lanes, self._route_edges)
+        return Traffic(state, self._route)
 
     def _peers_ahead(self, state: SimulatorState) -> tuple[str, ...]:
         """The cars that a hazard may strike, nearest first: equipped, and of the convoy where the scenario has one."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from roadsense.env.situation import LaneOffsets, fronts_ahead
+from roadsense.env.situation import RouteAhead, fronts_ahead
 from roadsense.state import SimulatorState
 
 
 class Traffic:
     """A view of one state; distances run along the ego's path."""
 
-    def __init__(self, state: SimulatorState, ego_id: str, lanes: LaneOffsets, route_edges: tuple[str, ...]) -> None:
+    def __init__(self, state: SimulatorState, route: RouteAhead) -> None:
         self._vehicles = state.vehicles
-        self._ego = state.vehicles.index[ego_id]
-        self._lanes, self._route_edges = lanes, route_edges
+        self._route = route
 
     @cached_property
     def cars_ahead(self) -> tuple[str, ...]:
@@ -36,7 +35,7 @@ class Traffic:
 
     @cached_property
     def _fronts(self) -> list[tuple[float, int]]:
-        return sorted(fronts_ahead(self._vehicles, self._ego, self._lanes, self._route_edges))
+        return fronts_ahead(self._vehicles, self._route)
 
     def _are_abreast(self, one: int, other: int) -> bool:
         """Whether two cars drive on different lanes of one edge: side by side is no contact."""

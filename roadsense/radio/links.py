@@ -77,25 +77,27 @@ class Links:
 
         Call it once per period; a latency that cannot matter to who listens once per period is given as the mean.
         """
-        arrival_s = np.full(self._state.shape, now_s + self._base_s)
+        draws = self._loss_draws.at(period)
+        arrival_s = _transmit(self._state, draws, self._bad_probability, self._squared_edges_m2, x_m, y_m, now_s + self._base_s)
         if self._latency_matters:
-            arrival_s = now_s + latencies_s(self._latency_draws.at(period), self._base_s, self._jitter_s)
-        _lose(arrival_s, self._state, self._loss_draws.at(period), self._bad_probability, self._squared_edges_m2, x_m, y_m)
+            jittered_s = now_s + latencies_s(self._latency_draws.at(period), self._base_s, self._jitter_s)
+            return np.where(np.isinf(arrival_s), np.inf, jittered_s)
         return arrival_s
 
 
 @compiled
-def _lose(
-    arrival_s: FloatArray,
+def _transmit(
     state: IntArray,
     draws: FloatArray,
     bad_probability: FloatArray,
     squared_edges_m2: FloatArray,
     x_m: FloatArray,
     y_m: FloatArray,
-) -> None:
-    """Advance the state (n, m) of every link by one packet, and make the arrival times (n, m) of those that are lost infinite."""
+    received_s: float,
+) -> FloatArray:
+    """Advance the state (n, m) of every link by one packet: array (n, m) of `received_s`, infinite where the packet is lost."""
     senders, receivers = state.shape
+    arrival_s = np.empty((senders, receivers))
     bands = len(squared_edges_m2) + 1
     for sender in range(senders):
         for receiver in range(receivers):
@@ -106,5 +108,5 @@ def _lose(
                 band += 1
             lost = draws[sender, receiver] < bad_probability[state[sender, receiver] * bands + band]
             state[sender, receiver] = _BAD if lost else _GOOD
-            if lost:
-                arrival_s[sender, receiver] = np.inf
+            arrival_s[sender, receiver] = np.inf if lost else received_s
+    return arrival_s

@@ -6,7 +6,7 @@ The measurements of all cars in one step are the columns of one float64 matrix w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from roadsense.state import FloatArray
 
@@ -14,8 +14,7 @@ X_M, Y_M, SPEED_MPS, ACCEL_MPS2, HEADING_RAD = range(5)
 MEASUREMENT_ROWS: Final = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnMeasurement:
+class OwnMeasurement(NamedTuple):
     """What the ego's own sensors say of it in one step: noisy, and the same numbers that it broadcasts in that step."""
 
     x_m: float

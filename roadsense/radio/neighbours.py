@@ -32,11 +32,9 @@ class NeighbourTable:
         """From now on there are these cars; `origin` (n,) tells which car each was before, -1 for a new one."""
         self._measured = carry_over(self._measured, 1, origin, fill=0.0)
 
-    def record(self, period: int, now_s: float, measured: FloatArray) -> None:
-        """Keep what the first p cars measured in this period: array (5, p)."""
-        slot = period % self._periods
-        self._measured_s[slot] = now_s
-        self._measured[slot, : measured.shape[1]] = measured.T
+    def record(self, period: int, now_s: float, measured: FloatArray, columns: IntArray) -> None:
+        """Keep what the first p cars measured in this period, which are the `columns` (p,) of an array (5, N)."""
+        _record(self._measured_s, self._measured, period % self._periods, now_s, measured, columns)
 
     def remembers(self, period: int, earlier: PeriodArray) -> NDArray[np.bool_]:
         """Which of some earlier periods, 0 meaning never, are still in the ring in this one; any shape."""
@@ -59,6 +57,14 @@ class NeighbourTable:
             heading_rad=measured[HEADING_RAD],
             age_s=age_s,
         )
+
+
+@compiled
+def _record(measured_s: FloatArray, ring: FloatArray, slot: int, now_s: float, measured: FloatArray, columns: IntArray) -> None:
+    measured_s[slot] = now_s
+    for car in range(len(columns)):
+        for row in range(measured.shape[0]):
+            ring[slot, car, row] = measured[row, columns[car]]
 
 
 @compiled

@@ -124,7 +124,7 @@ class Radio:
 
     def _broadcast(self, state: SimulatorState, measured: FloatArray) -> None:
         columns = self._roster.columns
-        self._table.record(self._period, state.time_s, measured[:, columns])
+        self._table.record(self._period, state.time_s, measured, columns)
         arrival_s = self._links.transmit(self._period, state.time_s, state.vehicles.x_m[columns], state.vehicles.y_m[columns])
         self._relay.broadcast(self._period, arrival_s)
         if self._hears_at_once:

@@ -76,14 +76,11 @@ class Relay:
         """The first p cars send; `arrival_s` (p, q) says when each broadcast reaches the first q cars, infinite where it does not."""
         senders, receivers = arrival_s.shape
         cars = len(self._heard)
-        own = np.arange(senders)
-        self._held[:, own, own] = period
         if senders < cars:
             everywhere = np.full((cars, self._receivers(cars)), np.inf)
             everywhere[:senders, :receivers] = arrival_s
             arrival_s = everywhere
-        # What is on the air keeps what was held when it was sent.
-        self._on_the_air.append(Broadcasts(period=period, arrival_s=arrival_s, held=self._held.copy()))
+        self._on_the_air.append(Broadcasts(period=period, arrival_s=arrival_s, held=_sent(self._held, period, senders)))
 
     def collect(self, now_s: float) -> None:
         """Let everything arrive that is due by now."""
@@ -99,6 +96,15 @@ class Relay:
 
     def _receivers(self, cars: int) -> int:
         return cars if self.forwards else 1
+
+
+@compiled
+def _sent(held: PeriodArray, period: int, senders: int) -> PeriodArray:
+    """The first cars measure anew; a copy of `held`, as what is on the air keeps what was held when it was sent."""
+    for links in range(held.shape[0]):
+        for sender in range(senders):
+            held[links, sender, sender] = period
+    return held.copy()
 
 
 @compiled

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from roadsense.config import SumoSettings
 from roadsense.errors import DependencyError
 from roadsense.state import SimulatorState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedWrite:
+class SpeedWrite(NamedTuple):
     """One `setSpeed`, after a `setSpeedMode` when `mode` is given; `speed_mps` -1 hands the speed back to the driver."""
 
     vehicle_id: str

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from traci import constants as tc
 
+from roadsense.compiled import compiled
 from roadsense.state import Collision, VehicleStates
 
 VEHICLE_VARIABLES: Final = (
@@ -20,6 +21,8 @@ VEHICLE_VARIABLES: Final = (
     tc.VAR_LANEPOSITION,
     tc.VAR_LENGTH,
 )
+
+_RAD_PER_DEG: Final = np.pi / 180.0
 
 
 def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
@@ -62,10 +65,14 @@ def states_from_columns(
     )
 
 
+@compiled
 def heading_from_sumo(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SUMO's angle (degrees clockwise from north, [0, 360]) as a heading (radians counter-clockwise from east, (-pi, pi])."""
-    heading_deg = 90.0 - angle_deg
-    return np.deg2rad(np.where(heading_deg <= -180.0, heading_deg + 360.0, heading_deg))
+    """SUMO's angles (N,) (degrees clockwise from north, [0, 360]) as headings (radians counter-clockwise from east, (-pi, pi])."""
+    heading_rad = np.empty(len(angle_deg))
+    for row in range(len(angle_deg)):
+        heading_deg = 90.0 - angle_deg[row]
+        heading_rad[row] = (heading_deg + 360.0 if heading_deg <= -180.0 else heading_deg) * _RAD_PER_DEG
+    return heading_rad
 
 
 def collisions(records: Iterable[Any]) -> tuple[Collision, ...]:

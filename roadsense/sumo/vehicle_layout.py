@@ -96,8 +96,8 @@ class _Layout:
         # Column by column, so that every column lies in one piece.
         self._numbers = np.array([numbers for _, _, numbers in found], dtype=np.intp).reshape(-1, 7).T - begin
         is_text = np.ones(self.size, dtype=np.bool_)
-        for numbers in (self._numbers, np.array(skipped, dtype=np.intp) - begin):
-            is_text[numbers[..., None] + np.arange(_DOUBLE_BYTES)] = False
+        for places in (self._numbers, np.array(skipped, dtype=np.intp) - begin):
+            is_text[places[..., None] + np.arange(_DOUBLE_BYTES)] = False
         self._text_places = np.nonzero(is_text)[0]
         self._text = np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places]
 
