@@ -20,6 +20,7 @@ from roadsense.compiled import compiled
 from roadsense.errors import ConfigError
 from roadsense.features import EGO_SIZE, PEER_SIZE
 
+PRIVILEGED: Final = "privileged"
 _MAX_SAMPLED_COUNT: Final = 8
 _VALUE_TYPE: Final = np.dtype(np.float32)
 
@@ -222,6 +223,12 @@ def observation_space() -> gym.spaces.Dict:
     """The space of `{"ego": float32 (E,), "peers": PeerSet}` in the order of `roadsense.features`."""
     ego = gym.spaces.Box(-np.inf, np.inf, (EGO_SIZE,), np.float32)
     return gym.spaces.Dict({"ego": ego, "peers": PeerSetSpace(PEER_SIZE)})
+
+
+def training_observation_space(privileged_size: int) -> gym.spaces.Dict:
+    """The same with `privileged` (float32 vector) for the critic, which policies never see; see `roadsense.env.privileged`."""
+    privileged = gym.spaces.Box(-np.inf, np.inf, (privileged_size,), np.float32)
+    return gym.spaces.Dict({**observation_space().spaces, PRIVILEGED: privileged})
 
 
 def action_space() -> gym.spaces.Box:

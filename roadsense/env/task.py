@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -84,6 +85,16 @@ class ConvoyEpisode:
     def situation(self) -> Situation:
         """The true situation at the next decision."""
         return self._situation
+
+    def car_ahead(self, vehicle_id: str, state: SimulatorState) -> tuple[float, float]:
+        """Distance from the ego's front bumper to a car's, and the car's speed in m/s; infinite and 0 when it is not ahead on the route."""
+        row = state.vehicles.index.get(vehicle_id)
+        if row is None or self._ego_id not in state.vehicles.index:
+            return math.inf, 0.0
+        start_m = float(self._route.starts_m(state.vehicles)[row])
+        own_m = float(state.vehicles.lane_position_m[state.vehicles.index[self._ego_id]])
+        distance_m = start_m + float(state.vehicles.lane_position_m[row]) - own_m
+        return (distance_m, float(state.vehicles.speed_mps[row])) if distance_m > 0.0 else (math.inf, 0.0)
 
     def elapsed_s(self, state: SimulatorState) -> float:
         """Time since the first decision, rounded to whole steps so that sums of 0.1 do not shift an onset."""

@@ -2,7 +2,8 @@
 
 Source: Zaheer et al., "Deep Sets", NeurIPS 2017 (a function of a set is a function of a pooled encoding of its elements).
 
-Shape suffixes: B rows of the batch, S peers of all rows together, E ego features, F peer features, P width of the pooled peers.
+Shape suffixes: B rows of the batch, S peers of all rows together, E ego features, F peer features, P width of the pooled peers,
+V entries for the critic alone.
 """
 
 from __future__ import annotations
@@ -32,32 +33,33 @@ class DeepSets(nn.Module):
     Args:
         settings: the architecture.
         acting_only: build no critic; `forward` and `value` are then refused.
+        privileged_size: entries V that only the critic is given.
     """
 
-    def __init__(self, settings: ModelSettings, *, acting_only: bool = False) -> None:
+    def __init__(self, settings: ModelSettings, *, acting_only: bool = False, privileged_size: int = 0) -> None:
         super().__init__()
         self.settings = settings
         self.peer_encoder = _layers(settings.encoder_sizes, ends_in_relu=True)
         self.actor = _layers(settings.trunk_sizes(ACTION_PARAMETERS), ends_in_relu=False)
         own_encoder = not (acting_only or settings.shared_encoder)
         self.critic_encoder = _layers(settings.encoder_sizes, ends_in_relu=True) if own_encoder else None
-        self.critic = None if acting_only else _layers(settings.trunk_sizes(1), ends_in_relu=False)
+        self.critic = None if acting_only else _layers(settings.trunk_sizes(1, further=privileged_size), ends_in_relu=False)
         self._start_near_no_brake()
 
-    def forward(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor, privileged_BV: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Action parameters (B, 3) and values (B,); raises PolicyError on an acting-only network."""
         pooled_BP = self._pooled(self.peer_encoder, values_SF, counts_B)
         critic_BP = pooled_BP if self.critic_encoder is None else self._pooled(self.critic_encoder, values_SF, counts_B)
-        return self._act(ego_BE, pooled_BP), self._judge(ego_BE, critic_BP)
+        return self._act(ego_BE, pooled_BP), self._judge(ego_BE, critic_BP, privileged_BV)
 
     def action_parameters(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
         """Action parameters (B, 3) alone, for `GatedBeta` and `deterministic_action`; the critic is not touched."""
         return self._act(ego_BE, self._pooled(self.peer_encoder, values_SF, counts_B))
 
-    def value(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
+    def value(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor, privileged_BV: Tensor | None = None) -> Tensor:
         """Values (B,) alone; raises PolicyError on an acting-only network."""
         encoder = self.peer_encoder if self.critic_encoder is None else self.critic_encoder
-        return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B))
+        return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B), privileged_BV)
 
     def _pooled(self, encoder: nn.Module, values_SF: Tensor, counts_B: Tensor) -> Tensor:
         return pool(encoder(squashed(values_SF)), counts_B, self.settings.pool)
@@ -66,10 +68,11 @@ class DeepSets(nn.Module):
         parameters_B3: Tensor = self.actor(torch.cat([squashed(ego_BE), pooled_BP], dim=1))
         return parameters_B3
 
-    def _judge(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
+    def _judge(self, ego_BE: Tensor, pooled_BP: Tensor, privileged_BV: Tensor | None) -> Tensor:
         if self.critic is None:
             raise PolicyError("this network was built for acting only and has no critic; build it with acting_only=False to get values")
-        values_B1: Tensor = self.critic(torch.cat([squashed(ego_BE), pooled_BP], dim=1))
+        told = [] if privileged_BV is None else [privileged_BV]
+        values_B1: Tensor = self.critic(torch.cat([squashed(ego_BE), pooled_BP, *told], dim=1))
         return values_B1.squeeze(1)
 
     def _start_near_no_brake(self) -> None:

@@ -40,9 +40,9 @@ class ModelSettings(Settings):
         """The linear layers of the peer encoder."""
         return _chain([COPIES * PEER_SIZE, *[self.peer_width] * self.peer_layers])
 
-    def trunk_sizes(self, outputs: int) -> Sizes:
-        """The linear layers of a trunk with its head."""
-        return _chain([COPIES * EGO_SIZE + self.pooled_size, *[self.trunk_width] * self.trunk_layers, outputs])
+    def trunk_sizes(self, outputs: int, *, further: int = 0) -> Sizes:
+        """The linear layers of a trunk with its head; `further` inputs beside ego and peers."""
+        return _chain([COPIES * EGO_SIZE + self.pooled_size + further, *[self.trunk_width] * self.trunk_layers, outputs])
 
     def acting_shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters that acting needs, by their name in `DeepSets`, in order; the critic is not among them."""

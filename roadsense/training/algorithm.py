@@ -11,7 +11,8 @@ from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import TIMERS
 
-from roadsense.peer_set import action_space, observation_space
+from roadsense.env.privileged import PRIVILEGED_SIZE
+from roadsense.peer_set import action_space, training_observation_space
 from roadsense.training.connectors import lean_connectors
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.generations import Generations
@@ -30,7 +31,7 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
     config = PPOConfig()
     config.environment(
         env="RoadSense-Convoy-v0",
-        observation_space=observation_space(),
+        observation_space=training_observation_space(PRIVILEGED_SIZE),
         action_space=action_space(),
         env_config=rollout.model_dump(mode="json"),
         normalize_actions=False,
@@ -61,7 +62,7 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
         minibatch_size=min(settings.minibatch_size, batch),
         num_epochs=settings.num_epochs,
     )
-    config.rl_module(rl_module_spec=rl_module_spec(settings.model))
+    config.rl_module(rl_module_spec=rl_module_spec(settings.model, privileged_size=PRIVILEGED_SIZE))
     config.fault_tolerance(
         restart_failed_env_runners=True,
         delay_between_env_runner_restarts_s=1.0,

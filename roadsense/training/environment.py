@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -12,16 +12,24 @@ from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import Assignment
 from roadsense.env.observation import Observation
 from roadsense.env.outcome import Outcome
+from roadsense.env.privileged import PRIVILEGED_SIZE, privileged
 from roadsense.env.record import EpisodeRecord
 from roadsense.env.task import ConvoyEpisode
-from roadsense.errors import SumoError
+from roadsense.errors import SumoError, UsageError
+from roadsense.peer_set import training_observation_space
 
 # Beyond this many failures in a row the cause is not a passing one, and going on would only hide it.
 _MAX_CONSECUTIVE_FAULTS = 5
 
 
-class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observation, NDArray[np.float32]]):
-    """Ends an episode as truncated when SUMO fails in it, and moves on to the next one when SUMO cannot start it.
+class TrainingObservation(Observation):
+    """What the policy observes, and `privileged`: float32 (P,) for the critic alone."""
+
+    privileged: NDArray[np.float32]
+
+
+class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Observation, NDArray[np.float32]]):
+    """Adds what the critic is told; a SUMO that fails truncates the episode, one that cannot start costs it.
 
     Raises:
         SumoError: five failures in a row.
@@ -30,9 +38,10 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
     def __init__(self, env: ConvoyEnv) -> None:
         super().__init__(env)
         self._convoy = env
+        self.observation_space = cast("gymnasium.Space[TrainingObservation]", training_observation_space(PRIVILEGED_SIZE))
         self._records: list[EpisodeRecord] = []
         self._consecutive_faults = 0
-        self._last_observation: Observation | None = None
+        self._last_observation: TrainingObservation | None = None
         self._stepping: ConvoyEpisode | None = None
         self._failure: SumoError | None = None
 
@@ -50,17 +59,18 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
         *,
         seed: int | None = None,  # noqa: ARG002 - Gymnasium's signature
         options: dict[str, Any] | None = None,
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[TrainingObservation, dict[str, Any]]:
         """Start the next episode that SUMO can drive. RLlib's seed is ignored: streams follow from the assigned identity."""
         while True:
             try:
-                self._last_observation, _ = self._convoy.reset(options=options)
+                observation, _ = self._convoy.reset(options=options)
             except SumoError as error:
                 self._count_fault(error)
             else:
+                self._last_observation = self._told(observation, self._convoy.episode)
                 return self._last_observation, {}
 
-    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
         """Step; infos stay empty because the vector environment would copy them in every step."""
         self.begin_step(action)
         return self.finish_step()
@@ -74,7 +84,7 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
         except SumoError as error:
             self._failure = error
 
-    def finish_step(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def finish_step(self) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
         """Second half of `step`."""
         if self._failure is not None:
             return self._after_fault(self._failure)
@@ -82,19 +92,24 @@ class TrainingEnv(gymnasium.Wrapper[Observation, NDArray[np.float32], Observatio
             observation, reward, terminated, truncated, info = self._convoy.finish_step()
         except SumoError as error:
             return self._after_fault(error)
-        self._last_observation = observation
+        self._last_observation = self._told(observation, self._stepping)
         if "record" in info:
             self._records.append(info["record"])
             self._consecutive_faults = 0
-        return observation, reward, terminated, truncated, {}
+        return self._last_observation, reward, terminated, truncated, {}
 
-    def _after_fault(self, error: SumoError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def _after_fault(self, error: SumoError) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
         self._count_fault(error)
         if self._stepping is not None:
             self._records.append(self._stepping.record(Outcome.FAULT))
         if self._last_observation is None:
             raise error
         return self._last_observation, 0.0, False, True, {}
+
+    def _told(self, observation: Observation, episode: ConvoyEpisode | None) -> TrainingObservation:
+        if episode is None:
+            raise UsageError("step() was called without a running episode; call reset() first")
+        return {"ego": observation["ego"], "peers": observation["peers"], "privileged": privileged(episode, self._convoy.state)}
 
     def _count_fault(self, error: SumoError) -> None:
         self._consecutive_faults += 1

@@ -3,7 +3,8 @@
 RLlib's env runner appends every number of every step to lists of its own and walks nested structures for each; here a step costs a few
 appends per runner, and an episode is a slice of arrays. The episodes are the same (tests/training/test_fragment.py).
 
-Shape suffixes: T ticks of the fragment, K environments, E ego features.
+Shape suffixes: T ticks of the fragment, K environments, E ego features,
+P entries for the critic.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 
-from roadsense.peer_set import PeerSet
+from roadsense.peer_set import PRIVILEGED, PeerSet
 from roadsense.training.vector_env import ConvoyVectorEnv
 
 # (ego_KE, peers_K) -> actions (K, 1) and action parameters (K, 3)
@@ -53,6 +54,7 @@ class _Ticks:
 
     ego: list[NDArray[np.float32]]
     peers: list[list[PeerSet]]
+    privileged: list[NDArray[np.float32]]
     action: list[NDArray[np.float32]] = field(default_factory=list)
     parameters: list[NDArray[np.float32]] = field(default_factory=list)
     reward: list[NDArray[np.float64]] = field(default_factory=list)
@@ -66,19 +68,21 @@ class Collector:
         observations, _ = env.reset()
         self._ego_KE: NDArray[np.float32] = observations["ego"]
         self._peers_K: list[PeerSet] = list(observations["peers"])
+        self._privileged_KP: NDArray[np.float32] = observations[PRIVILEGED]
         self._pieces = [_Piece(_new_id(), 0) for _ in range(env.num_envs)]
 
     def collect(self, least_steps: int, act: Act, log_density: LogDensity, weights_seq_no: int) -> Fragment:
         """Step all environments until together they have made `least_steps` steps or a few more; a reset is no step."""
-        ticks = _Ticks([self._ego_KE], [self._peers_K])
+        ticks = _Ticks([self._ego_KE], [self._peers_K], [self._privileged_KP])
         steps = 0
         closed: list[tuple[int, _Piece, int, bool | None]] = []  # environment, piece, tick of its last observation, terminated?
         while steps < least_steps:
             action_K1, parameters_K3 = act(self._ego_KE, self._peers_K)
             done = self._env.drive(action_K1)
-            self._ego_KE, self._peers_K = done.ego, done.peers
+            self._ego_KE, self._peers_K, self._privileged_KP = done.ego, done.peers, done.privileged
             ticks.ego.append(done.ego)
             ticks.peers.append(done.peers)
+            ticks.privileged.append(done.privileged)
             ticks.action.append(action_K1)
             ticks.parameters.append(parameters_K3)
             ticks.reward.append(done.reward)
@@ -105,6 +109,7 @@ class _Cutter:
 
     def __init__(self, ticks: _Ticks, log_density: LogDensity, weights_seq_no: int, env: ConvoyVectorEnv) -> None:
         self._ego_TKE = np.stack(ticks.ego)
+        self._privileged_TKP = np.stack(ticks.privileged)
         self._peers_TK = np.empty((len(ticks.peers), env.num_envs), dtype=object)
         for tick, peers_K in enumerate(ticks.peers):
             self._peers_TK[tick] = peers_K
@@ -126,7 +131,9 @@ class _Cutter:
         }
         return SingleAgentEpisode(
             id_=piece.episode_id,
-            observations=_buffer({"ego": self._ego_TKE[seen, row], "peers": self._peers_TK[seen, row]}),
+            observations=_buffer(
+                {"ego": self._ego_TKE[seen, row], "peers": self._peers_TK[seen, row], PRIVILEGED: self._privileged_TKP[seen, row]}
+            ),
             observation_space=self._env.single_observation_space,
             actions=_buffer(self._action_TK1[acted, row]),
             action_space=self._env.single_action_space,

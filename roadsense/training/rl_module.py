@@ -19,7 +19,7 @@ from roadsense.errors import ConfigError
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.packing import pack
 from roadsense.model.settings import ModelSettings
-from roadsense.peer_set import action_space, observation_space
+from roadsense.peer_set import PRIVILEGED, action_space, observation_space, training_observation_space
 from roadsense.training.action_distribution import TorchGatedBeta
 
 Batch = dict[str, Any]
@@ -41,7 +41,9 @@ class DeepSetsModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
             _check_spaces(self.observation_space, self.action_space)
             settings = ModelSettings.parse((self.model_config or {}).get(_SETTINGS_KEY, {}), _SETTINGS_KEY)
             # RLlib's own removal of what inference does not need fails on attributes of attributes, so the critic is never built.
-            self.network = DeepSets(settings, acting_only=bool(self.inference_only))
+            self.network = DeepSets(
+                settings, acting_only=bool(self.inference_only), privileged_size=_privileged_size(self.observation_space)
+            )
         except AttributeError as problem:
             # RLModuleSpec.build takes an AttributeError for an old-style constructor and hides it behind a second, unrelated error.
             raise RuntimeError(f"building the network failed: {problem}") from problem
@@ -58,26 +60,26 @@ class DeepSetsModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
 
     def compute_values(self, batch: Batch, embeddings: Tensor | None = None) -> Tensor:
         """Values (B,); those that `_forward_train` computed on the way are handed back as they are."""
-        return self.network.value(*_inputs(batch)) if embeddings is None else embeddings
+        return self.network.value(*_inputs(batch), _privileged(batch)) if embeddings is None else embeddings
 
     def _forward(self, batch: Batch, **_kwargs: Any) -> Batch:
         return {Columns.ACTION_DIST_INPUTS: self.network.action_parameters(*_inputs(batch))}
 
     def _forward_train(self, batch: Batch, **_kwargs: Any) -> Batch:
-        action_parameters_B3, value_B = self.network(*_inputs(batch))
+        action_parameters_B3, value_B = self.network(*_inputs(batch), _privileged(batch))
         # The loss passes the embeddings to compute_values; the values themselves spare a second packing.
         return {Columns.ACTION_DIST_INPUTS: action_parameters_B3, Columns.EMBEDDINGS: value_B}
 
 
-def rl_module_spec(settings: ModelSettings) -> RLModuleSpec:
-    """The specification for `config.rl_module(rl_module_spec=...)`.
+def rl_module_spec(settings: ModelSettings, *, privileged_size: int = 0) -> RLModuleSpec:
+    """The specification for `config.rl_module(rl_module_spec=...)`; with `privileged_size` entries for the critic in the observations.
 
     The configuration must say `environment(normalize_actions=False, clip_actions=False)`: RLlib would otherwise take actions for
     centred on 0 and stretch [0, 1] before they reach the environment.
     """
     return RLModuleSpec(
         module_class=DeepSetsModule,
-        observation_space=observation_space(),
+        observation_space=training_observation_space(privileged_size) if privileged_size else observation_space(),
         action_space=action_space(),
         model_config={_SETTINGS_KEY: settings.model_dump()},
     )
@@ -90,8 +92,18 @@ def _inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return ego_BE, values_SF.to(ego_BE.device), counts_B.to(ego_BE.device)
 
 
+def _privileged(batch: Batch) -> Tensor | None:
+    privileged_BV: Tensor | None = batch[Columns.OBS].get(PRIVILEGED)
+    return privileged_BV
+
+
+def _privileged_size(observed: Any) -> int:
+    return int(observed[PRIVILEGED].shape[0]) if PRIVILEGED in observed.spaces else 0
+
+
 def _check_spaces(observed: Any, acted: Any) -> None:
-    if observed != observation_space():
+    told = getattr(observed, "spaces", {}).get(PRIVILEGED)
+    if observed != (observation_space() if told is None else training_observation_space(told.shape[0])):
         raise ConfigError(f"the module cannot read {observed}; use roadsense.peer_set.observation_space()")
     if acted != action_space():
         raise ConfigError(f"the module cannot act in {acted}; use roadsense.peer_set.action_space()")

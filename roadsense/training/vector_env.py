@@ -11,9 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from roadsense.env.observation import Observation
-from roadsense.peer_set import PeerSet, action_space, cell_array, observation_space
-from roadsense.training.environment import TrainingEnv
+from roadsense.env.privileged import PRIVILEGED_SIZE
+from roadsense.peer_set import PRIVILEGED, PeerSet, action_space, cell_array, training_observation_space
+from roadsense.training.environment import TrainingEnv, TrainingObservation
 
 BatchObservation = dict[str, NDArray[Any]]
 
@@ -27,6 +27,7 @@ class VectorStep:
 
     ego: NDArray[np.float32]
     peers: list[PeerSet]
+    privileged: NDArray[np.float32]
     reward: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
@@ -43,7 +44,7 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
         self.envs = tuple(envs)
         self.num_envs = len(self.envs)
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.single_observation_space = observation_space()
+        self.single_observation_space = training_observation_space(PRIVILEGED_SIZE)
         self.single_action_space = action_space()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -58,15 +59,16 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
         """Start an episode in every environment."""
         observations = [env.reset(options=options)[0] for env in self.envs]
         self._ended_K[:] = False
-        ego_KE, peers_K = _batched(observations)
-        return {"ego": ego_KE, "peers": cell_array(peers_K)}, {}
+        ego_KE, peers_K, privileged_KP = _batched(observations)
+        return {"ego": ego_KE, "peers": cell_array(peers_K), PRIVILEGED: privileged_KP}, {}
 
     def step(
         self, actions: NDArray[np.float32]
     ) -> tuple[BatchObservation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Gymnasium's step."""
         done = self.drive(actions)
-        return {"ego": done.ego, "peers": cell_array(done.peers)}, done.reward, done.terminated, done.truncated, {}
+        observation = {"ego": done.ego, "peers": cell_array(done.peers), PRIVILEGED: done.privileged}
+        return observation, done.reward, done.terminated, done.truncated, {}
 
     def drive(self, actions_K1: NDArray[np.float32]) -> VectorStep:
         """The same without Gymnasium's dress."""
@@ -74,7 +76,7 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
         for env, ended, action in zip(self.envs, was_reset_K, actions_K1, strict=True):
             if not ended:
                 env.begin_step(action)
-        observations: list[Observation] = []
+        observations: list[TrainingObservation] = []
         reward_K = np.zeros(self.num_envs)
         terminated_K, truncated_K = np.zeros((2, self.num_envs), dtype=np.bool_)
         for row, (env, ended) in enumerate(zip(self.envs, was_reset_K, strict=True)):
@@ -84,8 +86,16 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
                 observation, reward_K[row], terminated_K[row], truncated_K[row], _ = env.finish_step()
                 observations.append(observation)
         self._ended_K = terminated_K | truncated_K
-        ego_KE, peers_K = _batched(observations)
-        return VectorStep(ego=ego_KE, peers=peers_K, reward=reward_K, terminated=terminated_K, truncated=truncated_K, was_reset=was_reset_K)
+        ego_KE, peers_K, privileged_KP = _batched(observations)
+        return VectorStep(
+            ego=ego_KE,
+            peers=peers_K,
+            privileged=privileged_KP,
+            reward=reward_K,
+            terminated=terminated_K,
+            truncated=truncated_K,
+            was_reset=was_reset_K,
+        )
 
     def close_extras(self, **_kwargs: Any) -> None:
         """End every simulator."""
@@ -93,5 +103,6 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
             env.close()  # type: ignore[no-untyped-call]
 
 
-def _batched(observations: list[Observation]) -> tuple[NDArray[np.float32], list[PeerSet]]:
-    return np.stack([observation["ego"] for observation in observations]), [observation["peers"] for observation in observations]
+def _batched(observations: list[TrainingObservation]) -> tuple[NDArray[np.float32], list[PeerSet], NDArray[np.float32]]:
+    ego_KE, privileged_KP = (np.array([observation[name] for observation in observations]) for name in ("ego", "privileged"))
+    return ego_KE, [observation["peers"] for observation in observations], privileged_KP
