@@ -3,9 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?=
+BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint soak bench scenarios clean
+.PHONY: run test lint soak bench bench-check scenarios clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: Python 3.11 is needed, found $$($(PYTHON) --version); set PYTHON=/path/to/python3.11"; exit 2; }
@@ -28,8 +29,11 @@ lint: $(VENV)/.installed  ## ruff, mypy, import linter
 soak: $(VENV)/.installed  ## the long runs
 	$(BIN)/python -m pytest -m slow $(TEST_FLAGS)
 
-bench: $(VENV)/.installed  ## steps/s of a training beside the yardstick, in one run
-	$(BIN)/python benchmarks/training_throughput.py
+bench: $(VENV)/.installed  ## speeds beside the yardstick and beside Stable-Baselines3, in one run
+	$(BIN)/roadsense bench $(BENCH_FLAGS)
+
+bench-check: $(VENV)/.installed  ## the same, against the newest committed ratios
+	$(BIN)/roadsense bench --compare_with $(lastword $(sort $(wildcard benchmarks/results/*_bench.json))) $(BENCH_FLAGS)
 
 scenarios: $(VENV)/.installed  ## rebuild the networks of the base scenarios from their plain XML
 	$(BIN)/python -m roadsense.scenario.build_networks scenarios/base

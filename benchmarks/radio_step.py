@@ -9,60 +9,24 @@ How to run: python benchmarks/radio_step.py [episodes]
 import math
 import statistics
 import sys
-import time
 from itertools import pairwise
 
 import numpy as np
 
+from roadsense.bench.radio import column, step_times_us
 from roadsense.radio.parameters import RadioParameters, load_parameters
-from roadsense.radio.radio import Radio
-from roadsense.state import SimulatorState, VehicleStates
 
 CARS = (2, 6, 11, 25, 50, 100)
 STEPS = 400
-GAP_M = 20.0
 CHANGE_EVERY = 5
-
-
-def column(step: int, first_car: int, cars: int) -> SimulatorState:
-    """The ego and a column of cars ahead of it that moves at 20 m/s."""
-    numbers = (1, *range(first_car, first_car + cars - 1))
-    ids = tuple(f"V{number:04d}" for number in numbers)
-    x_m, flat = GAP_M * np.arange(cars, dtype=np.float64) + 2.0 * step, np.zeros(cars)
-    vehicles = VehicleStates(
-        ids=ids,
-        lane_ids=("lane_0",) * cars,
-        x_m=x_m,
-        y_m=flat,
-        speed_mps=flat + 20.0,
-        accel_mps2=flat,
-        heading_rad=flat,
-        lane_position_m=x_m,
-        length_m=flat + 5.0,
-        index={vehicle_id: row for row, vehicle_id in enumerate(ids)},
-    )
-    return SimulatorState(time_s=0.1 * step, vehicles=vehicles)
-
-
-def microseconds(parameters: RadioParameters, states: list[SimulatorState], seed: int) -> list[float]:
-    """Time of every step of an episode, the construction within the first."""
-    times = []
-    began_s = time.thread_time()
-    radio = Radio(parameters, ego_id="V0001", rng=np.random.default_rng(seed))
-    for state in states:
-        radio.step(state)
-        ended_s = time.thread_time()
-        times.append(1e6 * (ended_s - began_s))
-        began_s = ended_s
-    return times
 
 
 def measure(parameters: RadioParameters, cars: int, episodes: int) -> tuple[float, float, float]:
     """Microseconds of a step, of a step in which a car goes and another comes, and of construction with the first step."""
     fixed = [column(step, 2, cars) for step in range(1, STEPS + 1)]
     passing = [column(step, 2 + step // CHANGE_EVERY, cars) for step in range(1, STEPS + 1)]
-    steady = [microseconds(parameters, fixed, seed) for seed in range(episodes)]
-    changing = [microseconds(parameters, passing, seed) for seed in range(episodes)]
+    steady = [step_times_us(parameters, fixed, seed) for seed in range(episodes)]
+    changing = [step_times_us(parameters, passing, seed) for seed in range(episodes)]
     return (
         min(statistics.median(times[1:]) for times in steady),
         min(statistics.median(times[CHANGE_EVERY - 1 :: CHANGE_EVERY]) for times in changing),

@@ -13,6 +13,7 @@
     │   ├── SumoTimeoutError       2
     │   └── EgoNeverAppearedError  2
     ├── DefectsFoundError          1  a check, comparison or run that found defects
+    ├── RestlessMachineError       1  a benchmark whose yardstick moved meanwhile
     └── DependencyError            4  a dependency is missing or has the wrong version
 
 A message is one line: what happened, what was seen, what to do. Where SUMO is involved its log tail follows on lines of its own.
@@ -85,6 +86,12 @@ class EgoNeverAppearedError(SumoError):
 
 class DefectsFoundError(RoadSenseError):
     """A check, comparison or run that found defects."""
+
+    exit_code = 1
+
+
+class RestlessMachineError(RoadSenseError):
+    """The yardstick before and after a measurement differ too much, however often it was repeated."""
 
     exit_code = 1
 

@@ -12,7 +12,20 @@ from typing import Any
 
 from roadsense.provenance import source_commit
 
-_PACKAGES = ("roadsense", "ray", "torch", "gymnasium", "numpy", "pyarrow", "eclipse-sumo", "traci", "sumolib", "libsumo")
+_PACKAGES = (
+    "roadsense",
+    "ray",
+    "torch",
+    "gymnasium",
+    "numpy",
+    "numba",
+    "stable-baselines3",
+    "pyarrow",
+    "eclipse-sumo",
+    "traci",
+    "sumolib",
+    "libsumo",
+)
 
 
 def collect_provenance(inputs: Mapping[str, Any]) -> dict[str, Any]:

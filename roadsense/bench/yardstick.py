@@ -2,7 +2,7 @@
 
 T is the steps/s of one process pinned to one core, 2T those of two processes at once: `setSpeed` on the ego, `simulationStep`, the
 results of one context subscription over all cars; episodes of 400 steps, reset by `load` within the time. A speed without its yardstick
-says nothing on a shared machine. Beside it stands libsumo in one process.
+says nothing on a shared machine. Beside it stand libsumo in one process, and SUMO without anybody who listens.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from roadsense.bench.processes import in_processes
-from roadsense.config import DEFAULT_EGO_ID
+from roadsense.config import DEFAULT_EGO_ID, STEP_LENGTH_S
 from roadsense.scenario.sumocfg import input_options
 from roadsense.sumo.installation import find_program
 from roadsense.sumo.options import run_options
@@ -35,19 +35,45 @@ def libsumo_loop(config: Path, seconds: float, core: int) -> float:
     return in_processes(_libsumo_loop, [(config, seconds)], [core])[0]
 
 
+def advancing_steps_per_s(config: Path, seconds: float, core: int) -> float:
+    """Steps/s of SUMO that is asked once per 400 steps and tells nothing: traffic physics alone."""
+    return in_processes(_advancing, [(config, seconds)], [core])[0]
+
+
 def _traci_loop(config: Path, seconds: float) -> float:
-    import traci
     import traci.constants as tc
+
+    with _stock_client(config) as (client, options):
+        return _loop(client, tc, options, seconds)
+
+
+def _advancing(config: Path, seconds: float) -> float:
+    with _stock_client(config) as (client, options):
+        spent_s, steps = 0.0, 0
+        while spent_s < seconds:
+            client.load(options)
+            client.simulationStep()
+            began_s = time.perf_counter()
+            client.simulationStep((EPISODE_STEPS + 1) * STEP_LENGTH_S)
+            spent_s += time.perf_counter() - began_s
+            steps += EPISODE_STEPS
+        return steps / spent_s
+
+
+@contextlib.contextmanager
+def _stock_client(config: Path) -> Iterator[tuple[Any, list[str]]]:
+    """SUMO's own client with a simulation of its own, and the options of that simulation."""
+    import traci
 
     lease = PortLease.acquire(20000, 29999)
     port = lease.port
     lease.release()
     os.environ.update(_environment())
-    options = run_options(input_options(config), seed=1)
+    options = [*run_options(input_options(config), seed=1), "--no-warnings", "true"]
     with contextlib.redirect_stdout(None):  # the stock client announces every retry
-        traci.start([str(find_program("sumo").path), *options, "--no-warnings", "true"], port=port)
+        traci.start([str(find_program("sumo").path), *options], port=port)
     try:
-        return _loop(traci, tc, [*options, "--no-warnings", "true"], seconds)
+        yield traci, options
     finally:
         traci.close()
 
