@@ -35,10 +35,12 @@ class PaddedEnv(gymnasium.Wrapper):
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (EGO_SIZE + MOST_PEERS * (1 + PEER_SIZE),), np.float32)
 
     def reset(self, **kwargs):
+        """As Gymnasium says."""
         observation, info = self.env.reset(**kwargs)
         return self._flat(observation), info
 
     def step(self, action):
+        """As Gymnasium says; infos stay empty, as in our training."""
         observation, reward, terminated, truncated, _ = self.env.step(action)
         return self._flat(observation), reward, terminated, truncated, {}
 
@@ -68,9 +70,11 @@ class Clock(BaseCallback):
 
 def steps_per_s(config: Path, environments: int, iterations: int) -> float:
     """Median over the iterations after the first."""
-    made = SubprocVecEnv(
-        [lambda seed=seed: PaddedEnv(ConvoyEnv(sumo_cfg=config, scenario_seed=seed, task=CALM)) for seed in range(environments)]
-    )
+
+    def maker(seed: int):
+        return lambda: PaddedEnv(ConvoyEnv(sumo_cfg=config, scenario_seed=seed, task=CALM))
+
+    made = SubprocVecEnv([maker(seed) for seed in range(environments)])
     try:
         model = PPO(
             "MlpPolicy",

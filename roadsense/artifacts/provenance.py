@@ -19,12 +19,12 @@ _PACKAGES = (
     "gymnasium",
     "numpy",
     "numba",
-    "stable-baselines3",
     "pyarrow",
     "eclipse-sumo",
     "traci",
     "sumolib",
     "libsumo",
+    "stable-baselines3",
 )
 
 
