@@ -78,7 +78,8 @@ def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore
             other.t_started,
             other.t,
         )
-        np.testing.assert_array_equal(one.get_observations()["ego"], other.get_observations()["ego"])
+        for name in ("ego", "privileged"):
+            np.testing.assert_array_equal(one.get_observations()[name], other.get_observations()[name])
         assert list(one.get_observations()["peers"]) == list(other.get_observations()["peers"])
         for get in ("get_actions", "get_rewards"):
             found, wanted = getattr(one, get)(), getattr(other, get)()
