@@ -21,7 +21,6 @@ from roadsense.env.episodes import (
     recorded_plan,
 )
 from roadsense.env.observation import Observation, observe
-from roadsense.env.outcome import Outcome
 from roadsense.env.reward import Reward
 from roadsense.env.settings import TaskSettings
 from roadsense.env.task import ConvoyEpisode, StepResult
@@ -108,6 +107,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self.task_settings.hazard.source is not None:
             import_callable(self.task_settings.hazard.source, "hazard source")  # refused now, not in the first episode
         self._episode: ConvoyEpisode | None = None
+        self._names: dict[str, str] = {}  # of the episode, for infos
         self._braking = 0.0
         self._equipped_ids: tuple[str, ...] | None = None
         self._equipped_among: tuple[str, ...] = ()
@@ -238,6 +238,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         lanes = LanePaths(scenario.network_file)
         self._state = state
         self._episode = ConvoyEpisode(settings, plan, state, lanes, route_edges, reward=self._reward, recent_speeds_mps=speeds_mps)
+        self._names = {"scenario_id": scenario.scenario_id, "identity": plan.identity.label()}
         self._observation = self._observe(self._episode, 0.0)
 
     def _observe(self, episode: ConvoyEpisode, previous_action: float) -> Observation:
@@ -256,14 +257,9 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._equipped_ids
 
     def _info(self, result: StepResult | None = None) -> dict[str, Any]:
-        plan = self._episode.plan if self._episode is not None else None
-        if plan is None:
-            return {}
-        info: dict[str, Any] = {"scenario_id": plan.scenario.scenario_id, "identity": plan.identity.label()}
-        if result is not None:
-            info["reward_terms"] = result.terms
-            info["outcome"] = None if result.outcome is None else Outcome(result.outcome).value
-        return info
+        if result is None:
+            return dict(self._names)
+        return {**self._names, "reward_terms": result.terms, "outcome": None if result.outcome is None else result.outcome.value}
 
 
 def open_dataset(dataset_dir: str | Path | None, sumo_cfg: str | Path | None, ego_id: str = DEFAULT_EGO_ID) -> Dataset:

@@ -9,6 +9,7 @@ Shape suffix: B rows.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -36,7 +37,11 @@ class GatedBeta:
     def __init__(self, action_parameters: Tensor) -> None:
         self.action_parameters = action_parameters
         self._gate_logit = action_parameters[..., 0]
-        self._alpha_beta = concentrations(action_parameters)
+
+    @cached_property
+    def _alpha_beta(self) -> Tensor:
+        # While nothing brakes, which is most of the time, nobody asks for it.
+        return concentrations(self.action_parameters)
 
     def sample(self, sample_shape: torch.Size = _NO_SHAPE) -> Tensor:
         """Actions of shape `sample_shape + (B,)`, drawn from torch's global generator; no gradient."""

@@ -28,10 +28,8 @@ def batch(rows, seed=0):
     counts = rng.integers(0, 4, rows)
     ego, values = rng.normal(size=(rows, EGO_SIZE)), rng.normal(size=(int(counts.sum()), PEER_SIZE))
     told = rng.normal(size=(rows, PRIVILEGED_SIZE))
-    return tuple(torch.tensor(array, dtype=torch.float32) for array in (ego, values)) + (
-        torch.tensor(counts),
-        torch.tensor(told, dtype=torch.float32),
-    )
+    ego_BE, values_SF, told_BV = (torch.tensor(array, dtype=torch.float32) for array in (ego, values, told))
+    return ego_BE, values_SF, torch.tensor(counts), told_BV
 
 
 @pytest.mark.parametrize("shared_encoder", [False, True])
