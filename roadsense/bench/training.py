@@ -50,6 +50,7 @@ def training_speed(config: Path, *, env_runners: int, iterations: int, environme
             num_epochs=6,
             checkpoint_every=10**9,
             skip_eval=True,
+            training_horizon_s=None,
             task=TaskSettings.parse(CALM, "the benchmark's task"),
         )
         result = run_experiment(settings, quiet=True)

@@ -49,7 +49,7 @@ def run(flags: argparse.Namespace) -> int:
         ego_id=config.ego_id,
         gui=settings.gui,
         sumo=settings.sumo,
-        task=config.task,
+        task=config.training_task if training else config.task,
     )
     try:
         result = replay(env, recorded)

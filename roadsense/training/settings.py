@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from roadsense.config import DEFAULT_EGO_ID, Settings, SumoSettings
-from roadsense.env.settings import TaskSettings
+from roadsense.env.settings import Interval, TaskSettings
 from roadsense.model.settings import ModelSettings
 
 
@@ -33,7 +33,7 @@ class TrainSettings(Settings):
     gae_lambda: float = Field(0.95, ge=0, le=1, description="GAE's lambda")
     clip_param: float = Field(0.2, gt=0, description="PPO's clipping range")
     vf_loss_coeff: float = Field(0.5, ge=0, description="weight of the value loss")
-    grad_clip: float = Field(0.5, gt=0, description="largest global gradient norm")
+    grad_clip: float = Field(0.5, gt=0, description="largest norm of the gradient of any one weight tensor")
     num_epochs: int = Field(6, ge=1, description="passes over each batch")
     minibatch_size: int = Field(512, ge=1, description="steps per gradient step")
     num_env_runners: int | None = Field(None, ge=0, description="parallel workers (default: one per core)")
@@ -46,6 +46,8 @@ class TrainSettings(Settings):
     gui: bool = Field(False, description="open sumo-gui; implies --local")
     local: bool = Field(False, description="everything in this process, for a debugger")
     dashboard: bool = Field(False, description="serve Ray's dashboard on this machine's loopback")
+    training_horizon_s: float | None = Field(20.0, gt=0, description="longest training episode; evaluation keeps the task's own horizon")
+    training_onset_s: Interval = Field(Interval(low=2.0, high=12.0), description="onset of hazards in training episodes cut to that length")
     sumo: SumoSettings = SumoSettings()
     task: TaskSettings = TaskSettings()
     model: ModelSettings = ModelSettings()
@@ -55,6 +57,18 @@ class TrainSettings(Settings):
         if self.dataset_dir is not None and self.sumo_cfg is not None:
             raise ValueError("--dataset_dir and --sumo_cfg exclude each other; give one of them, or none for the default base scenario")
         return self
+
+    @property
+    def training_task(self) -> TaskSettings:
+        """The task in training: shorter episodes with earlier hazards, so that a batch holds more of them.
+
+        The policy sees no clock, so this is no other task to it; twice as many hazards per step taught more in the same number of steps
+        (docs/decisions/0007).
+        """
+        if self.training_horizon_s is None or self.task.horizon_s <= self.training_horizon_s:
+            return self.task
+        hazard = self.task.hazard.model_copy(update={"onset_s": self.training_onset_s})
+        return self.task.model_copy(update={"horizon_s": self.training_horizon_s, "hazard": hazard})
 
 
 def fragment_steps(settings: TrainSettings, num_env_runners: int) -> int:

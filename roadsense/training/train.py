@@ -184,7 +184,7 @@ def _build(plan: TrainingPlan, num_env_runners: int, generation: int) -> PPO:
         ego_id=settings.ego_id,
         emulator_params=plan.emulator_params,
         sumo=settings.sumo.model_copy(update={"gui": settings.gui}),
-        task=settings.task,
+        task=settings.training_task,
         run_seed=settings.seed,
         generation=generation,
         num_workers=max(1, num_env_runners),
