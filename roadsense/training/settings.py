@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,7 @@ class TrainSettings(Settings):
     dashboard: bool = Field(False, description="serve Ray's dashboard on this machine's loopback")
     training_horizon_s: float | None = Field(20.0, gt=0, description="longest training episode; evaluation keeps the task's own horizon")
     training_onset_s: Interval = Field(Interval(low=2.0, high=12.0), description="onset of hazards in training episodes cut to that length")
+    training_collision_weight: float | None = Field(None, ge=0, description="weight of a collision in training (default: the task's own)")
     sumo: SumoSettings = SumoSettings()
     task: TaskSettings = TaskSettings()
     model: ModelSettings = ModelSettings()
@@ -60,15 +61,18 @@ class TrainSettings(Settings):
 
     @property
     def training_task(self) -> TaskSettings:
-        """The task in training: shorter episodes with earlier hazards, so that a batch holds more of them.
+        """The task in training: shorter episodes with earlier hazards, so that a batch holds more of them; dearer collisions if asked for.
 
-        The policy sees no clock, so this is no other task to it; twice as many hazards per step taught more in the same number of steps
-        (docs/decisions/0007).
+        The policy sees no clock, so the length is no other task to it; twice as many hazards per step taught more in the same number of
+        steps (docs/decisions/0007). What evaluation reports is always the task's own reward.
         """
-        if self.training_horizon_s is None or self.task.horizon_s <= self.training_horizon_s:
-            return self.task
-        hazard = self.task.hazard.model_copy(update={"onset_s": self.training_onset_s})
-        return self.task.model_copy(update={"horizon_s": self.training_horizon_s, "hazard": hazard})
+        update: dict[str, Any] = {}
+        if self.training_horizon_s is not None and self.task.horizon_s > self.training_horizon_s:
+            hazard = self.task.hazard.model_copy(update={"onset_s": self.training_onset_s})
+            update = {"horizon_s": self.training_horizon_s, "hazard": hazard}
+        if self.training_collision_weight is not None:
+            update["reward"] = self.task.reward.model_copy(update={"collision": self.training_collision_weight})
+        return self.task.model_copy(update=update)
 
 
 def fragment_steps(settings: TrainSettings, num_env_runners: int) -> int:

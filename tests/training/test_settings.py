@@ -16,3 +16,9 @@ def test_a_task_that_is_short_already_is_left_alone():
     short = TrainSettings(task={"horizon_s": 7.0, "hazard": {"onset_s": {"low": 1.0, "high": 2.0}}})
     assert short.training_task == short.task
     assert TrainSettings(training_horizon_s=None).training_task == TrainSettings().task
+
+
+def test_a_collision_may_weigh_more_in_training_alone():
+    settings = TrainSettings(training_collision_weight=7.0)
+    assert (settings.task.reward.collision, settings.training_task.reward.collision) == (5.0, 7.0)
+    assert settings.training_task.reward.model_copy(update={"collision": 5.0}) == settings.task.reward
