@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -42,12 +43,22 @@ def recorded_episode(table: Path, row: int) -> EpisodeRecord:
     return record
 
 
-def replay(env: ConvoyEnv, recorded: EpisodeRecord) -> Replay:
-    """Drive the recorded actions again and compare every figure."""
+def replay(env: ConvoyEnv, recorded: EpisodeRecord, watch: Callable[[float | None], None] | None = None) -> Replay:
+    """Drive the recorded actions again and compare every figure.
+
+    `watch` is called with the decision that led here: None after the reset, then the action after every step.
+
+    Raises:
+        UsageError: the recorded actions do not end the episode.
+    """
     env.reset(options={"identity": recorded.identity, "scenario_id": recorded.scenario_id})
+    if watch is not None:
+        watch(None)
     replayed: EpisodeRecord | None = None
     for action in recorded.actions:
         *_, info = env.step(np.array([action], dtype=np.float32))
+        if watch is not None:
+            watch(action)
         replayed = info.get("record")
         if replayed is not None:
             break
