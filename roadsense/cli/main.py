@@ -20,7 +20,8 @@ _COMMANDS: Final = {
     "train": "train a policy",
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",
-    "replay": "play a recorded episode again, exactly",
+    "report": "write one page that says what runs learned, with figures and episodes to watch",
+    "replay": "play a recorded episode again, exactly: in SUMO, as a page to watch, or as an animation",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
