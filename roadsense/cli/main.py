@@ -17,6 +17,7 @@ from roadsense.errors import RoadSenseError, UsageError
 _COMMANDS: Final = {
     "generate": "make a dataset of scenarios from base scenarios",
     "check": "verify a dataset: hashes, files, configs, and by really driving every scenario",
+    "inspect": "look at a dataset: every scenario on a contact sheet, what was drawn, what the splits share",
     "train": "train a policy",
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",

@@ -63,6 +63,7 @@ const RoadSense = (() => {
     return made;
   }
 
+  const shortened = (name) => (name.length > 7 ? `${name.slice(0, 6)}…` : name);
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const seconds = (time) => `${time.toFixed(1)} s`;
 
@@ -277,7 +278,8 @@ const RoadSense = (() => {
       const { episode, size } = this;
       const colours = this._colours();
       const context = this.canvas.getContext("2d");
-      const scale = (size.width / (episode.span_m / 0.62)) * this.zoom;
+      // On a phone the far end of a long convoy is left out rather than drawing cars as specks.
+      const scale = Math.max(1.8, size.width / (episode.span_m / 0.62)) * this.zoom;
       const centre = this._egoPlace();
       context.setTransform(size.ratio, 0, 0, size.ratio, 0, 0);
       context.fillStyle = colours.card;
@@ -590,7 +592,8 @@ const RoadSense = (() => {
           if (age !== now) { flush(frame); first = frame; now = age; }
         }
         flush(episode.frames - 1);
-        const label = svg("text", { class: `age-name age-name-${episode.cars[car].role}`, x: STRIP_LEFT - 6, y: y + 6.5 }, episode.cars[car].id);
+        const label = svg("text", { class: `age-name age-name-${episode.cars[car].role}`, x: STRIP_LEFT - 6, y: y + 6.5 }, shortened(episode.cars[car].id));
+        label.append(svg("title", {}, episode.cars[car].id));
         this.strips.append(label);
       });
     }
@@ -600,7 +603,8 @@ const RoadSense = (() => {
       const step = [1, 2, 5, 10].find((value) => length_s / value <= 9) ?? 20;
       for (let time = 0; time <= length_s + 1e-6; time += step) {
         const x = this.toX(time / this.episode.dt_s);
-        this.strips.append(svg("text", { class: "strip-time", x, y: total - 3 }, `${time} s`));
+        const side = x > this.toX(last) - 14 ? "end" : "middle";
+        this.strips.append(svg("text", { class: "strip-time", x, y: total - 3, style: `text-anchor: ${side}` }, `${time} s`));
       }
     }
 

@@ -51,7 +51,7 @@ def payload(recording: Recording, title: str) -> dict[str, Any]:
         "dt_s": STEP_LENGTH_S,
         "frames": len(recording.frames),
         "stale_ms": round(1000 * recording.stale_after_s),
-        "span_m": _span_m(recording),
+        "span_m": span_m(recording),
         "ego": column[ego],
         "hazard": column.get(hazard.vehicle_id) if hazard is not None else None,
         "cars": [_car(recording, vehicle_id) for vehicle_id in ids],
@@ -212,7 +212,7 @@ def _road(recording: Recording, box: Box, origin_m: tuple[float, float]) -> dict
     }
 
 
-def _span_m(recording: Recording) -> float:
+def span_m(recording: Recording) -> float:
     """The stretch of road that should be in view: from the ego to the hazard car, else to the farthest car of the convoy ahead."""
     ego, hazard = recording.scenario.ego_id, recording.script.hazard
     watched = [hazard.vehicle_id] if hazard is not None else list(recording.scenario.peer_ids or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,14 +76,16 @@ class Recording:
 class _Watcher:
     """Looks at the environment after every step of a replay."""
 
-    def __init__(self, env: ConvoyEnv) -> None:
+    def __init__(self, env: ConvoyEnv, also: Callable[[], None]) -> None:
         self._env = env
+        self._also = also
         self._instants: list[tuple[float, SimulatorState, Situation, HeardPeers, RadioView | None]] = []
         self._actions: list[float] = []
         self.episode: ConvoyEpisode
 
     def __call__(self, action: float | None) -> None:
         env = self._env
+        self._also()
         if env.episode is not None:  # it is None after the last step, when this one is still asked for the situation
             self.episode = env.episode
         if action is not None:
@@ -109,14 +112,14 @@ class _Watcher:
         )
 
 
-def record_episode(env: ConvoyEnv, recorded: EpisodeRecord, policy: str) -> Recording:
-    """Drive a recorded episode again and write down what there is to see.
+def record_episode(env: ConvoyEnv, recorded: EpisodeRecord, policy: str, also: Callable[[], None] = lambda: None) -> Recording:
+    """Drive a recorded episode again and write down what there is to see; `also` is called after the reset and after every step.
 
     Raises:
         DefectsFoundError: the replay differs from the record, so it would show another episode.
         UsageError: the episode belongs to another dataset. SumoError: SUMO cannot drive it.
     """
-    watcher = _Watcher(env)
+    watcher = _Watcher(env, also)
     result = replay(env, recorded, watcher)
     if result.differences:
         raise DefectsFoundError(
