@@ -167,8 +167,9 @@ def _limits(manifest: Manifest, name: str) -> tuple[float, float] | None:
     if name in _RANGES:
         low, high = getattr(ranges, _RANGES[name])
         return float(low), float(high)
-    by_base = {
-        "peer_count": list(ranges.peer_count.values()),
-        "background_equipment_rate": list(ranges.background_equipment_rate.values()),
-    }.get(name)
+    by_base: list[tuple[float, float]] = []
+    if name == "peer_count":
+        by_base = [*ranges.peer_count.values()]
+    elif name == "background_equipment_rate":
+        by_base = [*ranges.background_equipment_rate.values()]
     return (float(min(low for low, _ in by_base)), float(max(high for _, high in by_base))) if by_base else None

@@ -11,7 +11,7 @@ CAPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "answer": "Dots are the figures, lines their 95 % intervals. ▸ marks what lies beyond the scale. The judged policies stand on a "
         "blue ground. Read crashes and false braking together, since always_brake has no crash and never_brake no false braking.",
         "outcomes": "How all episodes ended, hazard or not. Leaving the road and being hit from behind are no successes.",
-        "learning_curves": "One row of progress.csv per training iteration: faint as written, strong as a running mean of nine rows. Return, "
+        "learning_curves": "One row of progress.csv per training iteration: faint as written, strong as a mean of nine rows. Return, "
         "crashes and false braking cover the last 100 training episodes, driven by the exploring policy with randomised radio, so they are "
         "not the figures of the evaluation.",
         "heat_map": "Crashes of hazards, by the number of cars in the convoy and by which car ahead brakes (1 is the one directly ahead). "
