@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 from rich.console import Console
 
+from roadsense.artifacts.files import check_writable
 from roadsense.artifacts.layout import RunLayout
 from roadsense.cli.flags import add_settings_flags, settings_from_flags
 from roadsense.cli.pace import Pace
@@ -50,6 +51,8 @@ def run(flags: argparse.Namespace) -> int:
         require_pillow()  # refused before anything is driven
     elif settings.gif_from_s is not None or settings.gif_until_s is not None:
         raise UsageError("--gif_from_s and --gif_until_s choose a part of an animation; name its file with --gif")
+    for path in filter(None, (settings.html, settings.gif)):
+        check_writable(path)
     recorded, policy = recorded_episode(RunLayout(settings.run).episodes, settings.episode)
     training = recorded.identity.startswith("train:")
     env = stage(settings.run, training=training, dataset_dir=settings.dataset_dir, gui=settings.gui, sumo=settings.sumo)

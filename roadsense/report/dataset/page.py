@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from roadsense.artifacts.files import check_writable
 from roadsense.errors import DatasetError
 from roadsense.report.dataset.drawn import Quantity, categories, quantities, shared
 from roadsense.report.dataset.sheet import cards
@@ -23,6 +24,7 @@ def write_dataset_page(dataset: Dataset, output: Path, *, figures_dir: Path | No
         RunDirectoryError: a file cannot be written. DependencyError: matplotlib is missing.
     """
     require_matplotlib()
+    check_writable(output)
     manifest = dataset.manifest
     if manifest is None:
         raise DatasetError(f"{dataset.directory}: is a single configuration, of which nothing was drawn; give a generated dataset")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, LINE, CARD, SOFT = "#1d2126", "#5c656e", "#dddfdd", "#ffffff", "#f1f1ed"
-# Told apart with any colour vision (checked for protanopia, deuteranopia and tritanopia); markers differ as well.
-BLUE, RED, GREEN, AMBER, PURPLE, SKY, GREY = "#0b62b0", "#c4411c", "#14794e", "#9a6700", "#7d4698", "#2b87b3", "#767d85"
+# Told apart with any colour vision (tests/report/test_figures.py simulates dichromats); markers differ as well.
+BLUE, RED, GREEN, AMBER, PURPLE, SKY, GREY = "#0b62b0", "#b3290a", "#008f72", "#b28600", "#7d4698", "#2b87b3", "#767d85"
 _VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
         INK: "ink", MUTED: "muted", LINE: "line", CARD: "card", SOFT: "soft",

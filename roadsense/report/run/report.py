@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from roadsense.artifacts.files import check_writable
 from roadsense.errors import UsageError
 from roadsense.evaluation.judgement import BASELINE
 from roadsense.report.figures import comparison, course
@@ -72,6 +73,7 @@ def write_report(
         DependencyError: a package or SUMO is missing.
     """
     require_matplotlib()
+    check_writable(output)
     resolved = [directory.resolve() for directory in directories]
     twice = [directory for directory in resolved if resolved.count(directory) > 1]
     if twice:
