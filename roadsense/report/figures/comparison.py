@@ -216,7 +216,7 @@ def avoided(listed: EvaluationList, size: Size) -> Figure:
     most_caused = max([0, *(pair["crashes_caused"] for pair in pairs)])
     axis.set_xlim(-1.1 * most_caused - 0.1 * largest, 1.15 * largest)
     axis.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    axis.set_xlabel("◂ crashes caused · crashes avoided ▸")
+    axis.set_xlabel("◂ crashes caused · crashes avoided ▸" if size == "wide" else "◂ caused · avoided ▸")
     return figure
 
 
