@@ -54,8 +54,9 @@ def run(flags: argparse.Namespace) -> int:
     for path in filter(None, (settings.html, settings.gif)):
         check_writable(path)
     recorded, policy = recorded_episode(RunLayout(settings.run).episodes, settings.episode)
+    sumo = settings.sumo if "sumo" in settings.model_fields_set else None
     training = recorded.identity.startswith("train:")
-    env = stage(settings.run, training=training, dataset_dir=settings.dataset_dir, gui=settings.gui, sumo=settings.sumo)
+    env = stage(settings.run, training=training, dataset_dir=settings.dataset_dir, gui=settings.gui, sumo=sumo)
     console = Console(highlight=False)
     console.print(
         f"{recorded.identity} in {recorded.scenario_id}, policy {policy}: {recorded.outcome.value} after {recorded.steps} steps, "

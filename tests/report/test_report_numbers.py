@@ -1,5 +1,6 @@
 """Every number of the report is one of the run's files; runs with the same episodes stand together, others apart."""
 
+import dataclasses
 import json
 import math
 import re
@@ -88,15 +89,18 @@ def test_the_worst_come_first(listed):
 
 
 def test_braking_for_nothing_has_its_place_among_the_worst(listed):
-    worst = worst_episodes(listed, "always_brake", 2)
-    most = max(record.false_braking_steps for record in listed.records["always_brake"] if not record.outcome.is_terminal)
-    assert most in [episode.record.false_braking_steps for episode in worst]
-    assert any(re.fullmatch(r"braked \d+\.\d s for nothing", episode.reason) for episode in worst)
+    """However many crashes there are, one place goes to the longest false braking."""
+    crash = next(record for record in listed.records["never_brake"] if record.collided)
+    safe = next(record for record in listed.records["never_brake"] if not record.outcome.is_terminal)
+    crashes = [dataclasses.replace(crash, identity=f"crash {place}") for place in range(5)]
+    braking = [dataclasses.replace(safe, identity=f"safe {steps}", false_braking_steps=steps) for steps in (6, 40, 3)]
+    changed = dataclasses.replace(listed, records={"x": [*crashes, *braking]}, judged=("x",))
+    worst = worst_episodes(changed, "x", 3)
+    assert [episode.record.identity for episode in worst] == ["crash 0", "crash 1", "safe 40"]
+    assert worst[-1].reason == "braked 4.0 s for nothing"
 
 
 def test_every_outcome_has_words(listed):
-    import dataclasses
-
     record = listed.records["never_brake"][0]
     said = {in_words(dataclasses.replace(record, outcome=outcome, min_gap_m=3.0, impact_speed_mps=None)) for outcome in Outcome}
     assert len(said) >= 5 and all(said)
@@ -125,3 +129,34 @@ def test_the_training_behind_an_evaluation_is_found(run_like, evaluation_dir, tm
     assert math.isclose(found.progress[-1]["episode_return"], 3.0)
     (copy / "metrics.json").write_text(json.dumps(metrics | {"run_id": "another"}))
     assert read_source(copy).run is None
+
+
+def test_a_recorded_path_is_found_after_the_tree_was_moved(tmp_path):
+    from roadsense.artifacts.layout import recorded_path
+
+    (tmp_path / "moved" / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "moved" / "datasets" / "d").mkdir(parents=True)
+    assert recorded_path("datasets/d", tmp_path / "moved" / "runs" / "a") == tmp_path / "moved" / "datasets" / "d"
+    assert str(recorded_path("datasets/gone", tmp_path)) == "datasets/gone"
+    assert str(recorded_path("/absolute/gone", tmp_path)) == "/absolute/gone"
+
+
+def test_a_report_without_hazards_and_without_references_is_written(evaluation_dir, tmp_path):
+    """Figures without a case are left out or say so; nothing is drawn from nothing."""
+    from roadsense.cli import main
+
+    copy = shutil.copytree(evaluation_dir, tmp_path / "quiet")
+    table = pq.read_table(copy / "episodes.parquet")
+    rows = [
+        row | {"hazard_fired": False, "hazard_rank": None, "reaction_s": None}
+        for row in table.to_pylist(maps_as_pydicts="strict")
+        if row["policy"] == "ttc_radio" and not row["hazard_fired"]
+    ]
+    assert rows
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), copy / "episodes.parquet")
+    metrics = json.loads((copy / "metrics.json").read_text())
+    (copy / "metrics.json").write_text(json.dumps(metrics | {"policy": "ttc_radio"}))
+    assert main(["report", str(copy), "--output", str(tmp_path / "report.html"), "--no_replays"]) == 0
+    text = (tmp_path / "report.html").read_text()
+    assert "No hazard came in these episodes" in text and "No reference policy drove these episodes" in text
+    assert "how ttc_radio drives" in text and "nan" not in re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL).lower().split()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from roadsense.artifacts.layout import RunLayout
+from roadsense.artifacts.layout import RunLayout, recorded_path
 from roadsense.config import DEFAULT_EGO_ID, SumoSettings, read_json_object
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.settings import TaskSettings
@@ -22,7 +22,7 @@ def stage(
         training: whether a training episode is to be driven.
         dataset_dir: where the dataset lies now, if it was moved.
         gui: open sumo-gui.
-        sumo: how SUMO is run.
+        sumo: how SUMO is run; default is as usual, with the radius that the run watched.
 
     Raises:
         RunDirectoryError: the directory holds neither config.json nor metrics.json, or they are not ours.
@@ -32,21 +32,28 @@ def stage(
     named = config.get("dataset_dir")
     if is_run and not training:
         named = config.get("eval_dir") or named
-    chosen = dataset_dir or (Path(named) if named else None)
+    chosen = dataset_dir or (recorded_path(named, directory) if named else None)
     single = config.get("sumo_cfg")
     if chosen is None and not single:
         raise RunDirectoryError(f"{directory}: does not say which dataset it was driven on; name it with --dataset_dir")
     parameters = config.get("emulator_params")
+    is_packaged = not parameters or str(parameters).startswith("packaged")
     return ConvoyEnv(
         dataset_dir=chosen,
-        sumo_cfg=single if chosen is None else None,
+        sumo_cfg=recorded_path(str(single), directory) if chosen is None else None,
         scenario_mode="train" if training else "eval",
-        emulator_params_path=parameters if parameters and not str(parameters).startswith("packaged") else None,
+        emulator_params_path=None if is_packaged else recorded_path(str(parameters), directory),
         ego_id=config.get("ego_id", DEFAULT_EGO_ID),
         gui=gui,
-        sumo=sumo,
+        sumo=sumo or _sumo_settings(config, directory),
         task=TaskSettings.parse(config.get("task") or {}, f"{directory}: task settings", RunDirectoryError),
     )
+
+
+def _sumo_settings(config: dict[str, Any], directory: Path) -> SumoSettings:
+    """Of the recorded settings only what changes the meaning of an episode: the run may have had another backend, or a window."""
+    recorded = SumoSettings.parse(config.get("sumo") or {}, f"{directory}: sumo settings", RunDirectoryError)
+    return SumoSettings(watch_radius_m=recorded.watch_radius_m)
 
 
 def _recorded_config(layout: RunLayout) -> tuple[dict[str, Any], bool]:

@@ -31,6 +31,7 @@ _DISTRIBUTIONS: Final[tuple[tuple[str, str, float | None, Callable[[EpisodeRecor
     ("reaction time, s", "reactions", None, lambda record: record.reaction_s),
     ("smallest gap, m", "with a car ahead", 50.0, lambda record: record.min_gap_m),
     ("hardest braking, m/s²", "braked", None, lambda record: record.peak_braking_mps2),
+    ("driven, m", "episodes", None, lambda record: record.progress_m),
     ("impact speed, m/s", "crashes", None, lambda record: record.impact_speed_mps if record.collided else None),
 )
 
@@ -136,9 +137,12 @@ def distributions(listed: EvaluationList, size: Size) -> Figure:
     names = [name for name in listed.records if name in (*listed.judged, "ttc_radio", "never_brake")]
     colours = policy_colours(listed.judged, listed.references)
     styles = {name: "-" if name in listed.judged else (0, (4, 2)) if name == "ttc_radio" else (0, (1, 1.5)) for name in names}
-    rows, columns = (1, 4) if size == "wide" else (4, 1)
-    figure, axes = new_figure(size, 2.9 if size == "wide" else 7.6, rows, columns, sharey=size == "wide")
-    for axis, (title, of, limit, value) in zip(axes.flat, _DISTRIBUTIONS, strict=True):
+    every = [record for name in names for record in listed.records[name]]
+    # How far a car was driven has a value in every episode, so there is one panel at least.
+    shown = [panel for panel in _DISTRIBUTIONS if any(panel[3](record) is not None for record in every)]
+    rows, columns = (1, len(shown)) if size == "wide" else (len(shown), 1)
+    figure, axes = new_figure(size, 2.9 if size == "wide" else 0.4 + 1.8 * len(shown), rows, columns, sharey=size == "wide")
+    for axis, (title, of, limit, value) in zip(axes.flat, shown, strict=True):
         counts = []
         for name in names:
             found = np.sort([number for record in listed.records[name] if (number := value(record)) is not None])

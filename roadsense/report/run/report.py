@@ -118,7 +118,10 @@ def write_report(
 
 
 def _title(sources: Sequence[Source]) -> str:
-    return f"{sources[0].name}: what it learned" if len(sources) == 1 else f"{len(sources)} runs side by side"
+    if len(sources) > 1:
+        return f"{len(sources)} runs side by side"
+    source = sources[0]
+    return f"{source.name}: how {source.judged} drives" if source.training is None else f"{source.name}: what it learned"
 
 
 def _subtitle(sources: Sequence[Source]) -> str:
@@ -149,10 +152,11 @@ def _drawings(listed: EvaluationList, prefix: str) -> dict[str, Drawing]:
     figures: dict[str, Callable[[Size], MatplotlibFigure]] = {
         "answer": partial(comparison.answer, listed),
         "outcomes": partial(comparison.outcomes, listed),
-        "heat_map": partial(course.heat_map, listed, heat_names),
-        "by_base": partial(comparison.by_base, listed),
         "distributions": partial(course.distributions, listed),
     }
+    if any(values["hazard_episodes"] for values in listed.figures.values()):
+        figures["heat_map"] = partial(course.heat_map, listed, heat_names)
+        figures["by_base"] = partial(comparison.by_base, listed)
     if any(listed.paired.values()):
         figures["avoided"] = partial(comparison.avoided, listed)
     return {name: Drawing(name=f"{prefix}{name}", caption=CAPTIONS[name], draw=draw) for name, draw in figures.items()}

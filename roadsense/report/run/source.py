@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from roadsense.artifacts.files import sha256_of
-from roadsense.artifacts.layout import RunLayout
+from roadsense.artifacts.layout import RunLayout, recorded_path
 from roadsense.config import read_json_object
 from roadsense.env.record import EpisodeRecord
 from roadsense.errors import RunDirectoryError
@@ -139,10 +139,11 @@ def _run_of(layout: RunLayout, metrics: dict[str, Any]) -> Path | None:
     if layout.config.is_file():
         return layout.root
     named = metrics["config"].get("run")
-    if not isinstance(named, str) or not RunLayout(Path(named)).config.is_file():
+    if not isinstance(named, str):
         return None
-    recorded = _optional_json(RunLayout(Path(named)).config) or {}
-    return Path(named) if recorded.get("run_id") == metrics["run_id"] else None
+    run = recorded_path(named, layout.root)
+    recorded = _optional_json(RunLayout(run).config) or {}
+    return run if recorded.get("run_id") == metrics["run_id"] else None
 
 
 def _optional_json(path: Path) -> dict[str, Any] | None:
