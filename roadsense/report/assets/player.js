@@ -363,15 +363,22 @@ const RoadSense = (() => {
           context.globalAlpha = roster[receiver] === ego ? 0.75 : 0.18;
           context.strokeStyle = colours.heard;
           context.setLineDash([]);
-          context.beginPath(); context.moveTo(...from); context.lineTo(...to); context.stroke();
+          this._arc(context, from, to);
         }
       }
       context.globalAlpha = 0.8;
       context.strokeStyle = colours.lost;
       context.setLineDash([3 / scale, 4 / scale]);
-      for (const [from, to] of lost) { context.beginPath(); context.moveTo(...from); context.lineTo(...to); context.stroke(); }
+      for (const [from, to] of lost) this._arc(context, from, to);
       context.setLineDash([]);
       context.globalAlpha = 1;
+    }
+
+    // Links bend to the right of the ego's way, the longer the further: on a straight road they would lie on top of each other.
+    _arc(context, from, to) {
+      const heading = this._at(this.episode.view_heading), bend = 0.2 * Math.hypot(to[0] - from[0], to[1] - from[1]);
+      const middle = [(from[0] + to[0]) / 2 + bend * Math.sin(heading), (from[1] + to[1]) / 2 - bend * Math.cos(heading)];
+      context.beginPath(); context.moveTo(...from); context.quadraticCurveTo(...middle, ...to); context.stroke();
     }
 
     _drawCars(context, colours, scale) {

@@ -177,10 +177,12 @@ class _Painter:
         to = pixel(*self._middle(frame, view.ids[0]))
         for sender, fate in zip(view.ids[1:], view.fates[1:, 0].tolist(), strict=True):
             start = pixel(*self._middle(frame, sender))
+            points = _arc(start, to)
             if fate == DELIVERED:
-                draw.line((start, to), fill=GREEN, width=_SCALE)
+                draw.line(points, fill=GREEN, width=_SCALE, joint="curve")
             elif fate == LOST:
-                _dashed(draw, start, to, RED)
+                for place in range(0, len(points) - 1, 2):
+                    draw.line(points[place : place + 2], fill=RED, width=_SCALE)
 
     def _middle(self, frame: Frame, vehicle_id: str) -> tuple[float, float]:
         vehicles = frame.state.vehicles
@@ -258,11 +260,15 @@ class _Painter:
         draw.text((_SCALE * x, _SCALE * y), text, fill=colour, font=ImageFont.load_default(13 * _SCALE))
 
 
-def _dashed(draw: Any, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
-    length = math.dist(start, end)
-    dash = 5 * _SCALE
-    for at in range(0, int(length), 2 * dash):
-        parts = [at / length, min(1.0, (at + dash) / length)]
-        draw.line(
-            [(start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part) for part in parts], fill=colour, width=_SCALE
+def _arc(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
+    """Points on a curve that bends downwards, the longer the further: on a straight road links would lie on top of each other."""
+    middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.2 * math.dist(start, end)
+    count = max(4, round(math.dist(start, end) / (4 * _SCALE)))
+    shares = [place / count for place in range(count + 1)]
+    return [
+        (
+            (1 - share) ** 2 * start[0] + 2 * share * (1 - share) * middle[0] + share**2 * end[0],
+            (1 - share) ** 2 * start[1] + 2 * share * (1 - share) * middle[1] + share**2 * end[1],
         )
+        for share in shares
+    ]
