@@ -107,4 +107,5 @@ def test_random_scenarios_are_different_and_repeat(dataset_dir):
     dataset = Dataset.load(dataset_dir)
     chosen = some_scenarios(dataset, 3, seed=1)
     assert len({scenario.scenario_id for scenario in chosen}) == 3
+    assert len({scenario.scenario_id for scenario in some_scenarios(dataset, 18, seed=1)}) == 18
     assert chosen == some_scenarios(dataset, 3, seed=1) != some_scenarios(dataset, 3, seed=2)

@@ -153,7 +153,7 @@ def _numbers(entry: ScenarioEntry) -> Iterator[tuple[str, float]]:
 
 def _leaves(path: str, drawn: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Plain values by path; an object that holds nothing but plain values is one quantity, drawn per car or type."""
-    is_pooled = path != "" and not any(isinstance(value, Mapping) for value in drawn.values()) and path != "convoy"
+    is_pooled = path != "" and not any(isinstance(value, Mapping) for value in drawn.values())
     for key, value in drawn.items():
         name = path if is_pooled else f"{path}.{key}" if path else key
         if isinstance(value, Mapping):
