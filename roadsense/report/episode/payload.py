@@ -1,6 +1,6 @@
 """A recording as the compact object that the player reads: whole numbers in small units, by column, differences along time.
 
-The player's side is `roadsense/report/assets/player.js`; both say `FORMAT`.
+The player's side is `roadsense/report/assets/episode.js`; both say `FORMAT`.
 """
 
 from __future__ import annotations
