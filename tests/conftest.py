@@ -1,6 +1,7 @@
 """What all tests share: no skips in CI, a quiet Ray, and a generated dataset."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,20 @@ def dataset_dir(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("data") / "dataset"
     generate(GenerateSettings(output_dir=directory, seed=7, train_count=12, eval_count=6))
     return directory
+
+
+@pytest.fixture
+def display(monkeypatch):
+    """An X server of our own; for tests that are marked `display`."""
+    read_end, write_end = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        pass_fds=(write_end,),
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        monkeypatch.setenv("DISPLAY", f":{pipe.readline().strip()}")
+    yield
+    server.terminate()
+    server.wait(10)

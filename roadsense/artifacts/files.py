@@ -42,6 +42,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work that it is to hold; nothing is made.
+
+    Raises:
+        RunDirectoryError: the path is a directory, or the nearest folder that exists is none, or is not ours to write to.
+    """
+    if path.is_dir():
+        raise RunDirectoryError(f"{path}: cannot be written (is a directory); name a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise RunDirectoryError(f"{path}: cannot be written ({folder} is no folder that can be written to); check path and permissions")
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object as indented JSON, atomically.
 

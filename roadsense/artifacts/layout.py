@@ -6,6 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def recorded_path(named: str, directory: Path) -> Path:
+    """A path as it was recorded in `directory`: as it stands, else below the folders that `directory` lies in.
+
+    What was recorded may be relative to where the command ran, and the whole tree may have been moved. Where nothing is found, the path as
+    it stands, for the error to name.
+    """
+    path = Path(named)
+    if path.exists() or path.is_absolute():
+        return path
+    return next((parent / path for parent in directory.resolve().parents if (parent / path).exists()), path)
+
+
 @dataclass(frozen=True, slots=True)
 class RunLayout:
     """The files of one run.

@@ -17,11 +17,13 @@ from roadsense.errors import RoadSenseError, UsageError
 _COMMANDS: Final = {
     "generate": "make a dataset of scenarios from base scenarios",
     "check": "verify a dataset: hashes, files, configs, and by really driving every scenario",
+    "inspect": "look at a dataset: every scenario on a contact sheet, what was drawn, what the splits share",
     "train": "train a policy",
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",
-    "replay": "play a recorded episode again, exactly",
     "bench": "measure how fast this machine drives and learns, beside a yardstick",
+    "report": "write one page that says what runs learned, with figures and episodes to watch",
+    "replay": "play a recorded episode again, exactly: in SUMO, as a page to watch, or as an animation",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h

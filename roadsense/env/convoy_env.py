@@ -27,6 +27,7 @@ from roadsense.env.task import ConvoyEpisode, StepResult
 from roadsense.errors import UsageError
 from roadsense.extensions import import_callable
 from roadsense.peer_set import action_space, observation_space
+from roadsense.radio.message import HeardPeers
 from roadsense.radio.parameters import load_parameters
 from roadsense.radio.radio import Radio
 from roadsense.scenario.dataset import Dataset, Scenario
@@ -103,6 +104,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._state: SimulatorState
         self._observation: Observation
         self._radio: Radio
+        self._heard: HeardPeers
         self._reward = Reward(self.task_settings.reward)
         if self.task_settings.hazard.source is not None:
             import_callable(self.task_settings.hazard.source, "hazard source")  # refused now, not in the first episode
@@ -185,6 +187,16 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._state
 
     @property
+    def heard(self) -> HeardPeers:
+        """What the ego knew of the others at its last observation."""
+        return self._heard
+
+    @property
+    def radio(self) -> Radio:
+        """The episode's radio: for recordings, never for the agent."""
+        return self._radio
+
+    @property
     def session(self) -> SumoSession | None:
         """The simulator, once the first reset has started it."""
         return self._session
@@ -242,9 +254,9 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._observation = self._observe(self._episode, 0.0)
 
     def _observe(self, episode: ConvoyEpisode, previous_action: float) -> Observation:
-        heard = self._radio.step(self._state, self._equipped(episode.plan.scenario, self._state))
-        episode.hear(heard, self._state)
-        return observe(self._radio.own_measurement(self._state), heard, previous_action)
+        self._heard = self._radio.step(self._state, self._equipped(episode.plan.scenario, self._state))
+        episode.hear(self._heard, self._state)
+        return observe(self._radio.own_measurement(self._state), self._heard, previous_action)
 
     def _equipped(self, scenario: Scenario, state: SimulatorState) -> tuple[str, ...] | None:
         """The cars with a radio among those nearby; None means all."""

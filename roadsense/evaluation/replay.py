@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -25,8 +26,8 @@ class Replay:
     differences: tuple[str, ...]
 
 
-def recorded_episode(table: Path, row: int) -> EpisodeRecord:
-    """The row-th episode of a table, counted from 0.
+def recorded_episode(table: Path, row: int) -> tuple[EpisodeRecord, str]:
+    """The row-th episode of a table, counted from 0, and the name of the policy that drove it.
 
     Raises:
         UsageError: the table is shorter, or the episode broke off with a fault and has no defined course.
@@ -36,18 +37,28 @@ def recorded_episode(table: Path, row: int) -> EpisodeRecord:
     if not rows:
         count = sum(1 for _ in read_episodes(table))
         raise UsageError(f"episode {row} does not exist; {table} holds episodes 0 to {count - 1}")
-    record = next(records_of(rows))
+    record, policy = next(records_of(rows)), str(rows[0]["policy"])
     if record.outcome is Outcome.FAULT:
         raise UsageError(f"episode {row} broke off when the simulator failed; choose another one")
-    return record
+    return record, policy
 
 
-def replay(env: ConvoyEnv, recorded: EpisodeRecord) -> Replay:
-    """Drive the recorded actions again and compare every figure."""
+def replay(env: ConvoyEnv, recorded: EpisodeRecord, watch: Callable[[float | None], None] | None = None) -> Replay:
+    """Drive the recorded actions again and compare every figure.
+
+    `watch` is called with the decision that led here: None after the reset, then the action after every step.
+
+    Raises:
+        UsageError: the recorded actions do not end the episode.
+    """
     env.reset(options={"identity": recorded.identity, "scenario_id": recorded.scenario_id})
+    if watch is not None:
+        watch(None)
     replayed: EpisodeRecord | None = None
     for action in recorded.actions:
         *_, info = env.step(np.array([action], dtype=np.float32))
+        if watch is not None:
+            watch(action)
         replayed = info.get("record")
         if replayed is not None:
             break

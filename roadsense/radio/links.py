@@ -26,6 +26,9 @@ from roadsense.state import FloatArray
 IntArray = NDArray[np.intp]
 
 _GOOD, _BAD, _NEW = range(3)
+
+# What becomes of a broadcast on one link; the numbers are part of recordings.
+DELIVERED, LOST, OUT_OF_RANGE = range(3)
 _LATENCY_STREAM = np.uint64(0x6C6174656E6379)  # sets a link's latencies apart from its losses
 _SHORTEST_LATENCY_S = 1e-4  # where the normal distribution's tail is cut: no frame is on the air for less
 
@@ -53,6 +56,7 @@ class Links:
         self._squared_edges_m2 = np.square(np.array(parameters.packet_loss.band_edges_m, dtype=np.float64))
         loss = np.array(parameters.packet_loss.loss_probabilities, dtype=np.float64)
         to_bad, stay_bad = burst_transitions(loss, parameters.burst_loss.mean_burst_packets)
+        self._out_of_range = loss >= 1.0
         self._bad_probability = np.concatenate((to_bad, stay_bad, loss))  # by state, then band
         self._base_s, self._jitter_s = parameters.latency.base_s, parameters.latency.jitter_s
         longest_s = self._base_s + LARGEST_NORMAL * self._jitter_s
@@ -83,6 +87,19 @@ class Links:
             jittered_s = now_s + latencies_s(self._latency_draws.at(period), self._base_s, self._jitter_s)
             return np.where(np.isinf(arrival_s), np.inf, jittered_s)
         return arrival_s
+
+    def fates(self, x_m: FloatArray, y_m: FloatArray) -> IntArray:
+        """What became of the last broadcasts: array (n, m) of `DELIVERED`, `LOST` and `OUT_OF_RANGE`, by sender and receiver.
+
+        Takes the places (n,) of that `transmit`. It is for looking on: nothing is drawn and nothing changes.
+        """
+        fates = np.where(self._out_of_range[self._band(x_m, y_m)], OUT_OF_RANGE, self._state)
+        return np.asarray(fates, dtype=np.intp)
+
+    def _band(self, x_m: FloatArray, y_m: FloatArray) -> IntArray:
+        receivers = self._state.shape[1]
+        east_m, north_m = x_m[:, None] - x_m[:receivers], y_m[:, None] - y_m[:receivers]
+        return self._squared_edges_m2.searchsorted(east_m * east_m + north_m * north_m, side="right")
 
 
 @compiled

@@ -29,6 +29,7 @@ from roadsense.radio.parameters import RadioParameters
 from roadsense.radio.relay import Relay
 from roadsense.radio.roster import Roster
 from roadsense.radio.sensors import Sensors
+from roadsense.radio.view import RadioView
 from roadsense.state import FloatArray, SimulatorState, VehicleStates
 
 __all__ = ["HeardPeers", "OwnMeasurement", "Radio"]
@@ -52,6 +53,7 @@ class Radio:
         self._links = Links(parameters)
         self._relay = Relay(parameters.relay.max_hops)
         self._table = NeighbourTable(parameters.observation.stale_after_s)
+        self.stale_after_s = parameters.observation.stale_after_s
         self._hears_at_once = parameters.latency.base_ms == 0
         self._measured: FloatArray = np.empty((MEASUREMENT_ROWS, 0))
         self._measured_s = -np.inf
@@ -91,6 +93,22 @@ class Radio:
             raise UsageError(f"the ego {self._ego_id!r} is not on the road at {state.time_s:g} s; end the episode when it leaves")
         x_m, y_m, speed_mps, accel_mps2, heading_rad = self._measure(state)[:, ego_column].tolist()
         return OwnMeasurement(x_m=x_m, y_m=y_m, speed_mps=speed_mps, accel_mps2=accel_mps2, heading_rad=heading_rad)
+
+    def view(self, state: SimulatorState) -> RadioView:
+        """Who reached whom in the period of the last `step`, which must have been that of `state`; for looking on, it changes nothing.
+
+        Raises `UsageError` when the radio was last stepped with another state, or without the ego.
+        """
+        if state.time_s != self._heard_s or self._ego_id not in state.vehicles.index:
+            raise UsageError(
+                f"the radio was last stepped at {self._heard_s:g} s, not at {state.time_s:g} s with the ego; view it after step"
+            )
+        columns, here = self._roster.columns, self._roster.present
+        return RadioView(
+            ids=self._roster.ids[:here],
+            fates=self._links.fates(state.vehicles.x_m[columns], state.vehicles.y_m[columns]),
+            links=dict(zip(self._roster.ids, self._relay.links.tolist(), strict=True)),
+        )
 
     def _measure(self, state: SimulatorState) -> FloatArray:
         # Every car's sensors run, equipped or not: the ego's own measurement must not wait for who transmits.

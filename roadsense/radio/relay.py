@@ -62,6 +62,15 @@ class Relay:
         return sent
 
     @property
+    def links(self) -> IntArray:
+        """Fewest links over which what is `heard` came, 0 for never and for the ego itself: array (n,)."""
+        links = np.full(len(self._heard), len(self._held), dtype=np.intp)
+        for count in range(len(self._held) - 1, 0, -1):
+            links[self._held[count][0] == self._heard] = count
+        links[self._heard == 0] = 0
+        return links
+
+    @property
     def forwards(self) -> bool:
         """Whether cars forward at all; if not, only what the ego receives is of consequence."""
         return len(self._held) > 1

@@ -1,27 +1,9 @@
-import os
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.display, pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed (apt-get install xvfb)")]
-
-
-@pytest.fixture
-def display(monkeypatch):
-    read_end, write_end = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
-        pass_fds=(write_end,),
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write_end)
-    with os.fdopen(read_end) as pipe:
-        monkeypatch.setenv("DISPLAY", f":{pipe.readline().strip()}")
-    yield
-    server.terminate()
-    server.wait(10)
 
 
 def test_a_window_shows_the_same_simulation(make_session, road, display):

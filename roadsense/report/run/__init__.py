@@ -1,0 +1,1 @@
+"""The report of one run or several: what its files say, judged again, the answer first."""
