@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",
     "replay": "play a recorded episode again, exactly",
+    "export": "write a trained policy for devices (C99, TFLite, ONNX), proven equal to torch",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
