@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",
     "replay": "play a recorded episode again, exactly",
+    "validate-recording": "replay the log of a real drive through the neighbour table and a policy",
     "export": "write a trained policy for devices (C99, TFLite, ONNX), proven equal to torch",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
@@ -65,7 +66,7 @@ def _run(words: Sequence[str]) -> int:
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if command == name:
             # Only the command that runs is imported: `roadsense --help` must not load Ray.
-            module = importlib.import_module(f"roadsense.cli.{command}")
+            module = importlib.import_module(f"roadsense.cli.{command.replace('-', '_')}")
             module.add_flags(sub)
             sub.set_defaults(run_command=module.run)
     flags, unknown = parser.parse_known_args(words)

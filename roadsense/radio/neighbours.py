@@ -14,6 +14,12 @@ from roadsense.radio.relay import TIME_TOLERANCE_S, IntArray, PeriodArray
 from roadsense.state import FloatArray
 
 
+def is_fresh(age_s: FloatArray, stale_after_s: float) -> NDArray[np.bool_]:
+    """Which measurements of these ages, any shape, are still believed."""
+    fresh: NDArray[np.bool_] = age_s <= stale_after_s + TIME_TOLERANCE_S
+    return fresh
+
+
 class NeighbourTable:
     """What all cars measured in the last periods, and the part of it that the ego has heard and still believes.
 
@@ -49,7 +55,7 @@ class NeighbourTable:
         cars = np.flatnonzero(self.remembers(period, heard))
         slots = heard[cars] % self._periods
         age_s = now_s - self._measured_s[slots]
-        chosen = age_s <= self._stale_after_s + TIME_TOLERANCE_S
+        chosen = is_fresh(age_s, self._stale_after_s)
         if not chosen.all():
             cars, slots, age_s = cars[chosen], slots[chosen], age_s[chosen]
         measured = self._measured[slots, cars].T.copy()
