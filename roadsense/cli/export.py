@@ -21,7 +21,7 @@ from roadsense.errors import PolicyError, RunDirectoryError, UsageError
 from roadsense.evaluation.observations import recorded_observations
 from roadsense.evaluation.policies import FunctionPolicy
 from roadsense.evaluation.table import table_console
-from roadsense.export.export import FORMATS, Export, Format, export_policy
+from roadsense.export.export import FORMATS, Export, Format, check_request, export_policy
 from roadsense.model.policy_file import load_policy
 from roadsense.radio.parameters import load_parameters
 from roadsense.training.settings import TrainSettings
@@ -64,8 +64,7 @@ def run(flags: argparse.Namespace) -> int:
     model = RunLayout(flags.run).model if flags.run.is_dir() else flags.run
     policy = load_policy(model)
     settings = _with_run_defaults(settings, flags.run)
-    if settings.output_dir.exists() and (not settings.output_dir.is_dir() or any(settings.output_dir.iterdir())):
-        raise UsageError(f"{settings.output_dir}: exists and is not empty; give another --output_dir")  # before anything is driven
+    check_request(formats, settings.output_dir, int8=settings.int8)
     dataset = open_dataset(settings.dataset_dir, settings.sumo_cfg, settings.ego_id)
     _, emulator_params_hash = load_parameters(settings.emulator_params)
     console = Console(stderr=True, highlight=False)

@@ -30,11 +30,6 @@ def onnx_library() -> Any:
     return _library("onnx", "onnx")
 
 
-def onnxscript_library() -> Any:
-    """What torch's ONNX exporter is built on; raises DependencyError."""
-    return _library("onnxscript", "onnxscript")
-
-
 def onnxruntime_library() -> Any:
     """ONNX Runtime; raises DependencyError."""
     return _library("onnxruntime", "onnxruntime")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from roadsense.artifacts.files import write_json
 from roadsense.errors import DefectsFoundError, RunDirectoryError, UsageError
 from roadsense.export.c_header import firmware_source, policy_header
+from roadsense.export.c_library import c_compiler
 from roadsense.export.calibrate import Ranges, calibrate
 from roadsense.export.cases import Case, drawn_cases, expected_of, mixed_cases, recorded_cases
+from roadsense.export.dependencies import flatbuffers_library, litert_interpreter, onnx_library, onnxruntime_library, tflite_schema
 from roadsense.export.golden import golden_cases, golden_header, golden_json
 from roadsense.export.layers import Network, network_of
 from roadsense.export.load import load_artifact
@@ -74,7 +76,7 @@ def export_policy(
         UsageError: the directory is in use, or the flags make no sense. DefectsFoundError: an artifact differs from torch.
         DependencyError: a library or the compiler is missing. RunDirectoryError: the directory cannot be written.
     """
-    _check_request(formats, output_dir, int8=int8)
+    check_request(formats, output_dir, int8=int8)
     network = network_of(policy)
     proof = _Proof(
         exact=[*drawn_cases(), *recorded_cases(held_out)],
@@ -109,13 +111,20 @@ def export_policy(
     return Export(directory=output_dir, verifications=verifications, sizes_bytes=sizes_bytes)
 
 
-def _check_request(formats: Sequence[Format], output_dir: Path, *, int8: bool) -> None:
+def check_request(formats: Sequence[Format], output_dir: Path, *, int8: bool) -> None:
+    """Refuse what `export_policy` would refuse, before anything is driven; raises UsageError or DependencyError."""
     if not formats:
         raise UsageError(f"no format is given; give some of {','.join(FORMATS)}")
     if int8 and "tflite" not in formats:
         raise UsageError(f"--int8 is for tflite, but the formats are {','.join(formats)}; add tflite or leave --int8 out")
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise UsageError(f"{output_dir}: exists and is not empty; give another --output_dir")
+    if "c" in formats:
+        c_compiler()
+    if "tflite" in formats:
+        tflite_schema(), flatbuffers_library(), litert_interpreter()
+    if "onnx" in formats:
+        onnx_library(), onnxruntime_library()
 
 
 def _write_artifacts(scratch: Path, policy: Policy, network: Network, formats: Sequence[Format], ranges: Ranges | None) -> dict[str, bool]:

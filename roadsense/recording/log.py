@@ -23,7 +23,7 @@ Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
 _ID_COLUMNS: Final = ("vehicle_id", "from_vehicle_id")
 _NUMBERS: Final = ("timestamp_local_ms", "msg_timestamp", "lat", "lon", "speed", "heading", "hop_count")
 # Clocks count as common when the fastest message seems to have taken this long; a board's own clock starts at its boot, seconds apart.
-_COMMON_CLOCK_MS: Final = (-20.0, 250.0)
+_COMMON_CLOCK_MS: Final = (-20.0, 500.0)
 _RELAY_S: Final = STEP_LENGTH_S  # what a link after the first costs: cars forward in their next broadcast
 
 
@@ -172,11 +172,13 @@ def _number(where: str, name: str, text: str | None) -> float:
 def _clock_offsets(heard: Sequence[Message]) -> dict[str, float]:
     """How far each source's clock lags behind the ego's: its fastest message, as if its first link took no time; 0 for a common clock."""
     fastest_s: dict[str, float] = {}
+    direct_s: dict[str, float] = {}  # the same, without what relays cost
     for message in heard:
-        taken_s = message.logged_s - message.measured_s - message.hop_count * _RELAY_S
-        fastest_s[message.source_id] = min(taken_s, fastest_s.get(message.source_id, math.inf))
+        source, taken_s = message.source_id, message.logged_s - message.measured_s
+        fastest_s[source] = min(taken_s, fastest_s.get(source, math.inf))
+        direct_s[source] = min(taken_s - message.hop_count * _RELAY_S, direct_s.get(source, math.inf))
     low_s, high_s = (limit * 1e-3 for limit in _COMMON_CLOCK_MS)
-    return {source: 0.0 if low_s <= taken_s <= high_s else taken_s for source, taken_s in fastest_s.items()}
+    return {source: 0.0 if low_s <= taken_s <= high_s else direct_s[source] for source, taken_s in fastest_s.items()}
 
 
 def _shifted(message: Message, offset_s: float) -> Message:

@@ -33,8 +33,10 @@ def save_random_policy(path: Path, **settings) -> None:
     torch.manual_seed(3)
     model = DeepSets(ModelSettings(**settings))
     with torch.no_grad():
-        for name, weights in model.named_parameters():
-            weights.mul_(100.0 if name.startswith("actor") and len(weights) == 3 else 1.6)
+        for weights in model.parameters():
+            weights.mul_(1.5)
+        model.actor[-1].weight.mul_(300.0)
+        model.actor[-1].bias.copy_(torch.tensor([0.0, 0.3, -0.2]))
         entries = [network_entries(case.ego, case.peers) for case in drawn_cases()]
         egos = torch.from_numpy(np.stack([ego for ego, _ in entries]))
         logits = model.action_parameters(egos, *pack([PeerSet(peers) for _, peers in entries]))[:, 0]
