@@ -37,7 +37,7 @@ class CompiledPolicy:
     """
 
     def __init__(self, header: Path) -> None:
-        self._library = ctypes.CDLL(str(_compiled(header)))
+        self._library = _load(header)
         self._decide = self._library.roadsense_decide
         self._decide.argtypes = [_FLOATS, _FLOATS, ctypes.c_long, _FLOATS, _FLOATS]
         self._decide.restype = ctypes.c_int
@@ -78,8 +78,8 @@ def c_compiler() -> str:
     )
 
 
-def _compiled(header: Path) -> Path:
-    """A shared object in a folder of its own, which is gone when this process ends."""
+def _load(header: Path) -> ctypes.CDLL:
+    """Compile a header and load it; the folder is gone before this returns, as a loaded library needs its file no longer."""
     compiler = c_compiler()
     try:
         text = header.read_text(encoding="utf-8")
@@ -87,27 +87,16 @@ def _compiled(header: Path) -> Path:
         raise PolicyError(f"{header}: cannot be read ({problem}); give the policy.h of an export") from None
     if "ROADSENSE_POLICY_H" not in text:
         raise PolicyError(f"{header}: is no RoadSense policy; give the policy.h of an export")
-    folder = Path(tempfile.mkdtemp(prefix="roadsense-policy-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="roadsense-policy-") as name:
+        folder = Path(name)
         (folder / "policy.h").write_text(text, encoding="utf-8")
         (folder / "shared.c").write_text(firmware_source("shared.c"), encoding="utf-8")
         command = [compiler, *STRICT_FLAGS, "-O2", "-fPIC", "-shared", "shared.c", "-lm", "-o", "policy.so"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False)
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            raise DependencyError(f"{compiler} cannot compile ({problem}); install a working C compiler, or name one in CC") from None
         if done.returncode != 0:
             first = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
             raise PolicyError(f"{header}: does not compile with {compiler} ({first}); export the policy again")
-        # Loaded under a name of its own: two policies in one process must not share one library.
-        handle, name = tempfile.mkstemp(prefix="roadsense-policy-", suffix=".so")
-        os.close(handle)
-        library = Path(name)
-        shutil.copyfile(folder / "policy.so", library)
-        _unlink_at_exit(library)
-        return library
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unlink_at_exit(path: Path) -> None:
-    import atexit
-
-    atexit.register(path.unlink, missing_ok=True)
+        return ctypes.CDLL(str(folder / "policy.so"))

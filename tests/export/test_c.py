@@ -1,5 +1,6 @@
 """The C sources: clean under strict flags, as C and as C++, and right on another processor."""
 
+import re
 import shutil
 import subprocess
 
@@ -69,13 +70,21 @@ def test_fast_math_is_refused(exports, tmp_path):
     assert built.returncode != 0 and "-ffast-math" in built.stderr
 
 
-def test_a_changed_golden_vector_is_noticed(exports, tmp_path):
-    """The self-test can fail."""
+@pytest.mark.parametrize("place", ["parameter", "action", "ego", "peer"])
+def test_a_changed_golden_vector_is_noticed(exports, tmp_path, place):
+    """The self-test can fail: by a hundredth, in any part of a vector."""
     copy = shutil.copytree(exports["max"], tmp_path / "export")
     text = (copy / "golden.h").read_text()
-    first = text.index("roadsense_golden_cases[ROADSENSE_GOLDEN_CASES] = {")
-    (copy / "golden.h").write_text(text[:first] + text[first:].replace("f}, 0.", "f}, 1.", 1).replace("f}, 0", "f}, 5", 1))
-    assert (copy / "golden.h").read_text() != text
+    table = "roadsense_golden_cases[ROADSENSE_GOLDEN_CASES] = {"
+    patterns = {  # each ends before the number that is changed
+        "parameter": re.escape(table) + r"[^}]*\}, \d+, \d+, \{[^,]+, ",
+        "action": re.escape(table) + r"[^}]*\}, \d+, \d+, \{[^}]*\}, ",
+        "ego": re.escape(table) + r"\s*\{\{",
+        "peer": r"roadsense_golden_peers\[\d+\] = \{\s*\{[^,]+, [^,]+, [^,]+, [^,]+, ",
+    }
+    changed, count = re.subn(f"({patterns[place]})", r"\g<1>0.01f + ", text, count=1)
+    assert count == 1
+    (copy / "golden.h").write_text(changed)
     with pytest.raises(AssertionError, match="FAILED"):
         run_golden(["gcc", "-std=c99"], copy, tmp_path)
 

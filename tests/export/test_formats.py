@@ -150,3 +150,13 @@ def loaded(path):
     if path not in _LOADED:
         _LOADED[path] = load_exported(path)
     return _LOADED[path]
+
+
+def test_two_policies_in_one_process_stay_apart_and_leave_no_file(exports, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ego, peers = examples(5)
+    alone = {pool: load_artifact(exports[pool] / "policy.h") for pool in ("max", "mean")}
+    answers = {pool: artifact.decide(ego, peers).parameters.tolist() for pool, artifact in alone.items()}
+    assert answers["max"] != answers["mean"]
+    assert {pool: artifact.decide(ego, peers).parameters.tolist() for pool, artifact in alone.items()} == answers
+    assert list(tmp_path.iterdir()) == []
