@@ -59,7 +59,7 @@ def test_both_tables_say_the_same(shim, seed):
     table = MessageTable()
     shim.shim_clear()
     now_ms = 2**32 - 3000 if seed % 2 else 500_000
-    own_lat_e7, own_lon_e7 = (480_000_000, 110_000_000) if seed < 3 else (-335_000_000, 1_799_999_000)
+    own_lat_e7, own_lon_e7 = [(480_000_000, 110_000_000), (-335_000_000, 1_799_999_000), (-335_000_000, -1_799_999_000)][seed // 2]
     believed = 0
     for _ in range(400):
         now_ms += int(rng.integers(0, 60))
