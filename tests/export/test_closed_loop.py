@@ -76,6 +76,9 @@ def test_the_export_says_where_it_comes_from(exported, dataset_dir):
 )
 def test_bad_requests_are_one_line(exported, dataset_dir, tmp_path, monkeypatch, capsys, args, words):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "roadsense.cli.export.recorded_observations", lambda *_, **__: pytest.fail("episodes were driven before the refusal")
+    )
     used = tmp_path / "used"
     used.mkdir()
     (used / "policy.h").write_text("int x;")
