@@ -32,7 +32,10 @@ class EvaluateSettings(Settings):
     """An evaluation on the fixed list."""
 
     run: Path | None = Field(None, description="run directory whose policy is evaluated")
-    policy: str | None = Field(None, description="reference policy, module:function, run directory or model_final.zip")
+    policy: str | None = Field(
+        None,
+        description="reference policy, module:function, run directory, model_final.zip, or policy.h, policy.onnx, encoder.tflite",
+    )
     compare: str | None = Field(None, description="further policies beside it, separated by commas")
     no_references: bool = Field(
         False, description=f"drive the named policies alone, without {BASELINE} beside them (critical hazards are then unknown)"

@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "bench": "measure how fast this machine drives and learns, beside a yardstick",
     "report": "write one page that says what runs learned, with figures and episodes to watch",
     "replay": "play a recorded episode again, exactly: in SUMO, as a page to watch, or as an animation",
+    "validate-recording": "replay the log of a real drive through the neighbour table and a policy",
+    "export": "write a trained policy for devices (C99, TFLite, ONNX), proven equal to torch",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -67,7 +69,7 @@ def _run(words: Sequence[str]) -> int:
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if command == name:
             # Only the command that runs is imported: `roadsense --help` must not load Ray.
-            module = importlib.import_module(f"roadsense.cli.{command}")
+            module = importlib.import_module(f"roadsense.cli.{command.replace('-', '_')}")
             module.add_flags(sub)
             sub.set_defaults(run_command=module.run)
     flags, unknown = parser.parse_known_args(words)

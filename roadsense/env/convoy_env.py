@@ -27,9 +27,8 @@ from roadsense.env.task import ConvoyEpisode, StepResult
 from roadsense.errors import UsageError
 from roadsense.extensions import import_callable
 from roadsense.peer_set import action_space, observation_space
-from roadsense.radio.message import HeardPeers
 from roadsense.radio.parameters import load_parameters
-from roadsense.radio.radio import Radio
+from roadsense.radio.radio import HeardPeers, OwnMeasurement, Radio
 from roadsense.scenario.dataset import Dataset, Scenario
 from roadsense.scenario.route_geometry import LanePaths
 from roadsense.seeding import stream, sumo_seed
@@ -104,7 +103,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._state: SimulatorState
         self._observation: Observation
         self._radio: Radio
-        self._heard: HeardPeers
+        self._senses: tuple[OwnMeasurement, HeardPeers]
         self._reward = Reward(self.task_settings.reward)
         if self.task_settings.hazard.source is not None:
             import_callable(self.task_settings.hazard.source, "hazard source")  # refused now, not in the first episode
@@ -187,9 +186,9 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._state
 
     @property
-    def heard(self) -> HeardPeers:
-        """What the ego knew of the others at its last observation."""
-        return self._heard
+    def senses(self) -> tuple[OwnMeasurement, HeardPeers]:
+        """What the last observation was made of, in world coordinates: what a logger on board would write down."""
+        return self._senses
 
     @property
     def radio(self) -> Radio:
@@ -254,9 +253,10 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._observation = self._observe(self._episode, 0.0)
 
     def _observe(self, episode: ConvoyEpisode, previous_action: float) -> Observation:
-        self._heard = self._radio.step(self._state, self._equipped(episode.plan.scenario, self._state))
-        episode.hear(self._heard, self._state)
-        return observe(self._radio.own_measurement(self._state), self._heard, previous_action)
+        heard = self._radio.step(self._state, self._equipped(episode.plan.scenario, self._state))
+        episode.hear(heard, self._state)
+        self._senses = self._radio.own_measurement(self._state), heard
+        return observe(*self._senses, previous_action)
 
     def _equipped(self, scenario: Scenario, state: SimulatorState) -> tuple[str, ...] | None:
         """The cars with a radio among those nearby; None means all."""

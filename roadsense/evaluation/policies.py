@@ -1,4 +1,4 @@
-"""From what a user types to a policy: a reference policy's name, `module:function`, a run directory or a model file."""
+"""From what a user types to a policy: a reference policy's name, `module:function`, a run directory, a model file or an export."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from roadsense.artifacts.layout import RunLayout
 from roadsense.env.observation import Observation
 from roadsense.errors import ConfigError, PolicyError
 from roadsense.evaluation.reference import REFERENCE_POLICIES, Policy, PrivilegedPolicy
+from roadsense.export.load import is_export, load_exported
 from roadsense.extensions import import_callable
 
 
@@ -33,11 +34,14 @@ def resolve_policy(spec: str) -> Policy:
     """Build the policy that `spec` names.
 
     Raises:
-        PolicyError: nothing of that name, a module that cannot be imported, or a model file that is refused.
+        PolicyError: nothing of that name, a module that cannot be imported, or a model file or export that is refused.
+        DependencyError: what runs an exported artifact is missing.
     """
     if spec in REFERENCE_POLICIES:
         return REFERENCE_POLICIES[spec]()
     path = Path(spec)
+    if is_export(path):
+        return load_exported(path)
     if path.is_dir():
         path = RunLayout(path).model
     if path.suffix == ".zip" or path.exists():
@@ -46,7 +50,7 @@ def resolve_policy(spec: str) -> Policy:
         return _own_policy(spec)
     close = difflib.get_close_matches(spec, REFERENCE_POLICIES, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(REFERENCE_POLICIES)}"
-    raise PolicyError(f"no policy {spec!r}; {hint} Or give module:function, a run directory or a model_final.zip")
+    raise PolicyError(f"no policy {spec!r}; {hint} Or give module:function, a run directory, a model_final.zip or an export")
 
 
 def _load_model(path: Path) -> Policy:

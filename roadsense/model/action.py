@@ -24,7 +24,7 @@ CONCENTRATION_LIMIT: Final = 100.0
 
 # What a policy does more rarely than in every fourth step is exploration that is left over, not a decision.
 LEAST_GATE: Final = 0.25
-_LEAST_GATE_LOGIT: Final = math.log(LEAST_GATE / (1.0 - LEAST_GATE))
+LEAST_GATE_LOGIT: Final = math.log(LEAST_GATE / (1.0 - LEAST_GATE))
 
 ArrayT = TypeVar("ArrayT", NDArray[np.float32], "Tensor")
 
@@ -45,7 +45,7 @@ def deterministic_action(action_parameters: ArrayT) -> ArrayT:
     gate = action_parameters[..., 0]
     alpha_beta = concentrations(action_parameters)
     braking = RELEASE_THRESHOLD + (1.0 - RELEASE_THRESHOLD) * alpha_beta[..., 0] / alpha_beta.sum(-1)
-    action: ArrayT = library.where(gate > _LEAST_GATE_LOGIT, braking, library.zeros_like(braking))
+    action: ArrayT = library.where(gate > LEAST_GATE_LOGIT, braking, library.zeros_like(braking))
     return action
 
 

@@ -15,6 +15,12 @@ from roadsense.radio.relay import TIME_TOLERANCE_S, IntArray, PeriodArray
 from roadsense.state import FloatArray
 
 
+@compiled
+def is_fresh(age_s: float, stale_after_s: float) -> bool:
+    """Whether a measurement of this age is still believed."""
+    return age_s <= stale_after_s + TIME_TOLERANCE_S
+
+
 class NeighbourTable:
     """What all cars measured in the last periods, and the part of it that the ego has heard and still believes.
 
@@ -45,9 +51,7 @@ class NeighbourTable:
 
         `heard` (n,) is the newest period heard of each of the cars `ids`, 0 for never.
         """
-        cars, measured, age_s = _fresh(
-            heard, max(0, period - self._periods), self._measured_s, self._measured, now_s, self._stale_after_s, TIME_TOLERANCE_S
-        )
+        cars, measured, age_s = _fresh(heard, max(0, period - self._periods), self._measured_s, self._measured, now_s, self._stale_after_s)
         return HeardPeers(
             source_ids=tuple([ids[car] for car in cars.tolist()]),
             x_m=measured[X_M],
@@ -75,14 +79,13 @@ def _fresh(
     measured: FloatArray,
     now_s: float,
     stale_after_s: float,
-    tolerance_s: float,
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """The c cars heard after the period `forgotten` and not stale: their places (c,), measurements (5, c) and ages (c,)."""
     periods, _, rows = measured.shape
     cars = np.empty(len(heard), dtype=np.intp)
     count = 0
     for car in range(len(heard)):
-        if heard[car] > forgotten and now_s - measured_s[heard[car] % periods] <= stale_after_s + tolerance_s:
+        if heard[car] > forgotten and is_fresh(now_s - measured_s[heard[car] % periods], stale_after_s):
             cars[count] = car
             count += 1
     chosen = cars[:count].copy()

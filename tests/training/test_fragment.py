@@ -78,6 +78,7 @@ def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore
             other.t_started,
             other.t,
         )
+        assert np.abs(one.get_observations()["privileged"]).max() > 0.1
         for name in ("ego", "privileged"):
             np.testing.assert_array_equal(one.get_observations()[name], other.get_observations()[name])
         assert list(one.get_observations()["peers"]) == list(other.get_observations()["peers"])

@@ -93,7 +93,7 @@ class _Watcher:
         state = env.state
         is_here = self.episode.plan.scenario.ego_id in state.vehicles.index
         view = env.radio.view(state) if is_here else None
-        self._instants.append((self.episode.elapsed_s(state), state, self.episode.situation, env.heard, view))
+        self._instants.append((self.episode.elapsed_s(state), state, self.episode.situation, env.senses[1], view))
 
     def frames(self) -> tuple[Frame, ...]:
         script = self.episode.script
