@@ -1,11 +1,13 @@
 """Peer sets of a batch in one matrix: compressed rows, no padding.
 
-Shape suffixes: B rows of the batch, S peers of all rows together, F features of a peer.
+Shape suffixes: M chosen rows, B rows of the batch, S peers of all rows together, F features of a peer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,3 +37,35 @@ def pack(cells: Sequence[PeerSet] | NDArray[np.object_]) -> tuple[Tensor, Tensor
         raise ConfigError(f"cannot pack {len(arrays)} peer sets ({problem}); give one or more with the same features") from None
     counts = np.array([len(array) for array in arrays], dtype=np.int64)
     return torch.from_numpy(values), torch.from_numpy(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPeers:
+    """The peers of B rows end to end, from which any rows can be taken in any order without touching a set again."""
+
+    values: Tensor  # (S, F)
+    starts: Tensor  # (B,), where each row's peers begin
+    counts: Tensor  # (B,)
+
+    @classmethod
+    def of(cls, cells: Sequence[PeerSet] | NDArray[np.object_]) -> Self:
+        """Pack B sets; raises as `pack`."""
+        values_SF, counts_B = pack(cells)
+        return cls(values_SF, counts_B.cumsum(0) - counts_B, counts_B)
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return int(self.counts.shape[0])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return type(self)(self.values.to(device), self.starts.to(device), self.counts.to(device))
+
+    def take(self, rows_M: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and counts of the chosen rows (int64), as `pack` gives them for these sets alone."""
+        counts_M = self.counts[rows_M]
+        shift_M = self.starts[rows_M] - (counts_M.cumsum(0) - counts_M)
+        total = int(counts_M.sum())
+        places = torch.repeat_interleave(shift_M, counts_M, output_size=total) + torch.arange(total, device=rows_M.device)
+        return self.values[places], counts_M

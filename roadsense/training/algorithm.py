@@ -16,6 +16,7 @@ from roadsense.peer_set import action_space, training_observation_space
 from roadsense.training.connectors import lean_connectors
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.generations import Generations
+from roadsense.training.learner import ConvoyLearner
 from roadsense.training.result import ITERATION_TIMERS
 from roadsense.training.rl_module import rl_module_spec
 from roadsense.training.settings import TrainSettings, fragment_steps
@@ -46,7 +47,7 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
         sample_timeout_s=_SAMPLE_TIMEOUT_S,
         **lean_connectors(),
     )
-    config.learners(num_learners=0)
+    config.learners(num_learners=0, learner_class=ConvoyLearner)
     config.training(
         lr=_schedule(settings.learning_rate, settings.learning_rate_final, settings.total_timesteps),
         gamma=settings.gamma,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from roadsense.errors import ConfigError
 from roadsense.model.deep_sets import DeepSets
-from roadsense.model.packing import pack
+from roadsense.model.packing import PackedPeers, pack
 from roadsense.model.settings import ModelSettings
 from roadsense.peer_set import PRIVILEGED, action_space, observation_space, training_observation_space
 from roadsense.training.action_distribution import TorchGatedBeta
@@ -34,6 +34,7 @@ class DeepSetsModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
     """
 
     network: DeepSets
+    packed: PackedPeers | None = None  # the peers of the learner's present batch, see roadsense.training.learner
 
     def setup(self) -> None:
         """Build the network; raises ConfigError for spaces or settings that do not fit."""
@@ -60,15 +61,26 @@ class DeepSetsModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
 
     def compute_values(self, batch: Batch, embeddings: Tensor | None = None) -> Tensor:
         """Values (B,); those that `_forward_train` computed on the way are handed back as they are."""
-        return self.network.value(*_inputs(batch), _privileged(batch)) if embeddings is None else embeddings
+        return self.network.value(*self._inputs(batch), _privileged(batch)) if embeddings is None else embeddings
 
     def _forward(self, batch: Batch, **_kwargs: Any) -> Batch:
-        return {Columns.ACTION_DIST_INPUTS: self.network.action_parameters(*_inputs(batch))}
+        return {Columns.ACTION_DIST_INPUTS: self.network.action_parameters(*self._inputs(batch))}
 
     def _forward_train(self, batch: Batch, **_kwargs: Any) -> Batch:
-        action_parameters_B3, value_B = self.network(*_inputs(batch), _privileged(batch))
+        action_parameters_B3, value_B = self.network(*self._inputs(batch), _privileged(batch))
         # The loss passes the embeddings to compute_values; the values themselves spare a second packing.
         return {Columns.ACTION_DIST_INPUTS: action_parameters_B3, Columns.EMBEDDINGS: value_B}
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        observations = batch[Columns.OBS]
+        ego_BE: Tensor = observations["ego"]
+        peers = observations["peers"]
+        if isinstance(peers, Tensor):
+            if self.packed is None:
+                raise ConfigError("the batch holds row numbers where peers should be, and nothing was packed; train with ConvoyLearner")
+            return ego_BE, *self.packed.take(peers)
+        values_SF, counts_B = pack(np.asarray(peers, dtype=object))
+        return ego_BE, values_SF.to(ego_BE.device), counts_B.to(ego_BE.device)
 
 
 def rl_module_spec(settings: ModelSettings, *, privileged_size: int = 0) -> RLModuleSpec:
@@ -83,13 +95,6 @@ def rl_module_spec(settings: ModelSettings, *, privileged_size: int = 0) -> RLMo
         action_space=action_space(),
         model_config={_SETTINGS_KEY: settings.model_dump()},
     )
-
-
-def _inputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    observations = batch[Columns.OBS]
-    ego_BE: Tensor = observations["ego"]
-    values_SF, counts_B = pack(np.asarray(observations["peers"], dtype=object))
-    return ego_BE, values_SF.to(ego_BE.device), counts_B.to(ego_BE.device)
 
 
 def _privileged(batch: Batch) -> Tensor | None:
