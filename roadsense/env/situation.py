@@ -71,7 +71,7 @@ class RouteAhead:
         self._limit_mps = 0.0
 
     def starts_m(self, vehicles: VehicleStates) -> FloatArray:
-        """Where each car's lane begins, from the start of the ego's lane: (N,), NaN off the route and for the ego itself."""
+        """Where each car's lane begins, from the start of the ego's lane: (N,), NaN off the route."""
         self._follow(vehicles)
         return self._starts_m
 
@@ -87,7 +87,6 @@ class RouteAhead:
         ego = vehicles.index[self.ego_id]
         offsets_m = self._lanes.start_offsets(vehicles.lane_ids[ego], self._route_edges)
         self._starts_m = np.array([offsets_m.get(lane_id, math.nan) for lane_id in vehicles.lane_ids])
-        self._starts_m[ego] = math.nan
         self._limit_mps = self._lanes.speed_limit_mps(vehicles.lane_ids[ego])
         self._known = (vehicles.ids, vehicles.lane_ids)
 
