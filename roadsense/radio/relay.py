@@ -32,7 +32,7 @@ TIME_TOLERANCE_S = 1e-9
 
 @dataclass(slots=True, kw_only=True)
 class Broadcasts:
-    """What all cars sent in one period: what each held (max_hops, n, n); arrival times (n, m), infinite where lost or already delivered."""
+    """What all cars sent in one period: what each held (max_hops, n, n); arrival times (n, m), infinite where lost."""
 
     period: int
     arrival_s: FloatArray
@@ -120,7 +120,7 @@ def _sent(held: PeriodArray, period: int, senders: int) -> PeriodArray:
 def _deliver(arrival_s: FloatArray, until_s: float, period: int, sent: PeriodArray, held: PeriodArray, heard: PeriodArray) -> int:
     """Everything of one period's broadcasts that arrives by `until_s` goes into `held` and `heard`; how much is still on the air.
 
-    An arrival that was delivered becomes infinite. Where cars do not forward, only what the ego receives is of consequence.
+    Where cars do not forward, only what the ego receives is of consequence.
     """
     links, cars, _ = sent.shape
     pending = 0
@@ -130,7 +130,7 @@ def _deliver(arrival_s: FloatArray, until_s: float, period: int, sent: PeriodArr
             if due_s > until_s:
                 pending += due_s < np.inf
                 continue
-            arrival_s[sender, receiver] = np.inf
+            # What has been delivered before may be delivered again: nothing of it is new then.
             if receiver == 0:
                 for source in range(1, cars):  # the ego is no source to itself
                     heard[source] = max(heard[source], sent[links - 1, sender, source])
