@@ -202,7 +202,7 @@ def test_what_was_handed_out_is_not_touched_again(make_state: MakeState) -> None
 def test_radios_may_be_switched_while_the_same_cars_drive_on(make_state: MakeState) -> None:
     """The order of cars is only worked out anew when cars or radios change; the same tuple of ids with other radios is a change."""
     radio = Radio(RadioParameters.perfect(), ego_id="V001", rng=np.random.default_rng(0))
-    vehicles = make_state(0.0, EGO | {name: (50.0, 0.0, 20.0, 0.0, 0.0) for name in ("V002", "V003")}).vehicles
+    vehicles = make_state(0.0, EGO | dict.fromkeys(("V002", "V003"), (50.0, 0.0, 20.0, 0.0, 0.0))).vehicles
     heard = []
     for step, equipped in enumerate([("V002",), ("V002",), ("V003",), None], start=1):
         heard.append(set(radio.step(SimulatorState(time_s=1.0 * step, vehicles=vehicles), equipped).source_ids))
