@@ -40,8 +40,10 @@ def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashbo
     """
     # Ray's own warnings about its defaults would drown the progress lines; what goes wrong still comes as an exception.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    for name in ("ray", "ray.rllib", "ray.tune"):
+    for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # RLlib logs a traceback for every lost worker; the progress lines count them and say why.
+    logging.getLogger("ray.rllib").setLevel(logging.CRITICAL)
     # There is nobody to report usage to, and a driver on a closed network would wait for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = running_cluster() if num_env_runners != 0 else None

@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from roadsense.artifacts.layout import RunLayout
+from roadsense.artifacts.provenance import decisive_versions
 from roadsense.env.convoy_env import open_dataset
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.radio.parameters import load_parameters
 from roadsense.scenario.dataset import Dataset
 from roadsense.scenario.locate import default_scenario
-from roadsense.training.checkpoint import Checkpoint, latest
+from roadsense.training.checkpoint import Checkpoint, TrainingState, latest
 from roadsense.training.settings import TrainSettings
 
 
@@ -37,6 +38,18 @@ class TrainingPlan:
     def local(self) -> bool:
         """Whether everything runs in this process."""
         return self.settings.local or self.settings.gui or self.settings.num_env_runners == 0
+
+    def starting_state(self) -> TrainingState:
+        """Where the run begins: at nothing, or at its checkpoint."""
+        described = {
+            "dataset_hash": self.dataset.hash,
+            "versions": decisive_versions(),
+            "config": self.settings.model_dump(mode="json") | {"resume": None, "resume_anyway": False},
+        }
+        if self.checkpoint is None:
+            nothing = {"timesteps": 0, "iteration": 0, "elapsed_s": 0.0, "episodes": 0, "faults": 0, "worker_restarts": 0}
+            return TrainingState.parse(nothing | described, "a new run")
+        return self.checkpoint.state.model_copy(update=described)
 
 
 def plan_training(settings: TrainSettings) -> TrainingPlan:
@@ -62,11 +75,8 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     checkpoint = None
     if settings.resume is not None:
         checkpoint = latest(RunLayout(root))
-        if checkpoint.state.dataset_hash != dataset.hash:
-            raise RunDirectoryError(
-                f"{root}: was trained on dataset {checkpoint.state.dataset_hash[:12]}, this one is {dataset.hash[:12]}; "
-                "give the run's own dataset to --resume"
-            )
+        if not settings.resume_anyway:
+            _check_sameness(root, checkpoint.state, dataset)
     return TrainingPlan(
         settings=settings,
         run_id=run_id,
@@ -80,6 +90,21 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
         emulator_params_hash=emulator_params_hash,
         checkpoint=checkpoint,
     )
+
+
+def _check_sameness(root: Path, state: TrainingState, dataset: Dataset) -> None:
+    """A resumed run is the same run, or the user has said that it need not be."""
+    if state.dataset_hash != dataset.hash:
+        raise RunDirectoryError(
+            f"{root}: was trained on dataset {state.dataset_hash[:12]}, this one is {dataset.hash[:12]}; "
+            "give the run's own dataset to --resume, or --resume_anyway"
+        )
+    for name, version in decisive_versions().items():
+        if state.versions.get(name) != version:
+            raise RunDirectoryError(
+                f"{root}: was trained with {name} {state.versions.get(name, 'of an unknown version')}, this is {version}; "
+                "install that version, or give --resume_anyway"
+            )
 
 
 def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
