@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "compare": "judge policies against each other from recorded episodes",
     "replay": "play a recorded episode again, exactly",
     "bench": "measure how fast this machine drives and learns, beside a yardstick",
+    "soak": "drive for long while simulators and workers are killed and stopped, and count what is lost or left",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
