@@ -49,6 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"roadsense: {_first_line(error)}; check paths, permissions and free space", file=sys.stderr)
+        return RoadSenseError.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()

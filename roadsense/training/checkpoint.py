@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 from ray.rllib.algorithms.ppo import PPO
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from roadsense.artifacts.files import write_json
 from roadsense.artifacts.layout import RunLayout
@@ -111,6 +112,9 @@ def restore(algorithm: PPO, checkpoint: Checkpoint) -> None:
     except Exception as problem:
         first_line = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise RunDirectoryError(f"{checkpoint.path}: cannot be loaded ({first_line}); remove it to resume from the one before") from None
+    # What is scheduled over the run (step size, entropy) is set after an update for the next one, and not part of RLlib's checkpoints.
+    reached = {NUM_ENV_STEPS_SAMPLED_LIFETIME: checkpoint.state.timesteps}
+    algorithm.learner_group.foreach_learner(lambda learner: learner.after_gradient_based_update(timesteps=reached))
     push_weights(algorithm)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -117,6 +118,8 @@ def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
     root = (settings.output_dir or Path("runs") / run_id).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise RunDirectoryError(f"{root}: exists and is not empty; give another --output_dir, or --resume {root} to go on with it")
+    if not os.access(_existing(root), os.W_OK):
+        raise RunDirectoryError(f"{root}: cannot be written (permissions, or a read-only file system); give another --output_dir")
     if shutil.disk_usage(_existing(root)).free < 100 * 1024**2:
         raise RunDirectoryError(f"{root}: less than 100 MB are free there; free some space or give another --output_dir")
     return run_id, root

@@ -246,6 +246,9 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
         state = plan.starting_state()
         if plan.checkpoint is not None:
             checkpoints.restore(algorithm, plan.checkpoint)
+            if settings.exact:
+                # Building the workers' networks has drawn from their generators.
+                begin_generation(algorithm, generation)
         summary = TrainingRun(plan, algorithm, state, generations, say).run(stop)
         module = algorithm.get_module()
         if module is None:

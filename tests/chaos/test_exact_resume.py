@@ -15,7 +15,7 @@ from tests_support import metrics, roadsense, start
 SHORT = ("--set", "task.horizon_s=6", "--set", "task.warm_up_s=2")
 RUN = (
     "--num_env_runners", 2, "--num_envs_per_env_runner", 2, "--n_steps", 200, "--minibatch_size", 100, "--num_epochs", 2,
-    "--total_timesteps", 1600, "--checkpoint_every", 800, "--learning_rate_final", 1e-4, "--skip_eval", "--exact", *SHORT,
+    "--total_timesteps", 1600, "--checkpoint_every", 800, "--learning_rate_final", 1e-4, "--ent_coef_final", 0.001, "--skip_eval", "--exact", *SHORT,
 )  # fmt: skip
 
 
