@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +12,8 @@ from pathlib import Path
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
+
+_NUMBERS = itertools.count()
 
 
 class Board:
@@ -51,7 +55,8 @@ class Board:
         if not self._directory.is_dir():
             # Not with its parents: where the run directory has vanished, nothing is to be begun.
             self._directory.mkdir()
-        writer = EventsWriter(str(self._directory / "events"))
+        # The name holds the second; two files of one second must not be one.
+        writer = EventsWriter(str(self._directory / "events"), filename_suffix=f".{os.getpid()}.{next(_NUMBERS):04d}")
         if self._start_step:
             # TensorBoard then forgets what an earlier session wrote from this step on.
             writer.write_event(Event(wall_time=time.time(), step=self._start_step + 1, session_log=SessionLog(status=SessionLog.START)))

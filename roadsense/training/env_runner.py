@@ -106,7 +106,8 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
     def pop_report(self) -> WorkerReport:
         """What has happened since the last call."""
         records = [record for env in self._training_envs for record in env.pop_records()]
-        return WorkerReport(records=records, faults=self._faults.collect(), quarantined=dict(self._faults.quarantined))
+        faults, last_fault = self._faults.collect()
+        return WorkerReport(records=records, faults=faults, last_fault=last_fault, quarantined=dict(self._faults.quarantined))
 
     def pop_failure(self) -> str | None:
         """Why this worker's last sample failed, in one line; None when it did not, or when that has been told."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roadsense.env.record import EpisodeRecord
+from roadsense.errors import DatasetError, SumoError
 
 # One failure may be anybody's fault; the third in a row, with no episode of the scenario between them, is the scenario's.
 _FAILURES_IN_A_ROW = 3
@@ -19,11 +20,13 @@ class WorkerReport:
     Attributes:
         records: the episodes finished since the last report, in the order of the sub-environments.
         faults: episodes that failed since then, also those that could not begin and have no record.
+        last_fault: why the last one of them failed, in one line.
         quarantined: every scenario that the worker leaves out -> why.
     """
 
     records: list[EpisodeRecord]
     faults: int
+    last_fault: str | None
     quarantined: Mapping[str, str]
 
 
@@ -34,6 +37,7 @@ class ScenarioFaults:
         self._in_a_row: dict[str, int] = {}
         self._quarantined: dict[str, str] = {}
         self._uncollected = 0
+        self._last: str | None = None
 
     @property
     def quarantined(self) -> Mapping[str, str]:
@@ -41,9 +45,10 @@ class ScenarioFaults:
         return self._quarantined
 
     def failed(self, scenario_id: str | None, error: Exception) -> None:
-        """An episode failed; `scenario_id` is None when none had been drawn yet."""
+        """An episode failed; `scenario_id` is None when none had been drawn yet. What a user's own code does wrong is no scenario's fault."""
         self._uncollected += 1
-        if scenario_id is None:
+        self._last = one_line(error)
+        if scenario_id is None or not isinstance(error, SumoError | DatasetError):
             return
         self._in_a_row[scenario_id] = self._in_a_row.get(scenario_id, 0) + 1
         if self._in_a_row[scenario_id] >= _FAILURES_IN_A_ROW:
@@ -57,10 +62,11 @@ class ScenarioFaults:
         """Take over what other workers, or this one before it was restarted, have found."""
         self._quarantined |= quarantined
 
-    def collect(self) -> int:
-        """Failures since the last call."""
-        count, self._uncollected = self._uncollected, 0
-        return count
+    def collect(self) -> tuple[int, str | None]:
+        """Failures since the last call, and why the last one of them was."""
+        collected = self._uncollected, self._last
+        self._uncollected, self._last = 0, None
+        return collected
 
 
 def one_line(error: Exception) -> str:

@@ -68,6 +68,7 @@ class TrainingRun:
         self._saver = Saver(plan, say, state.timesteps)
         self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps)
         self._last_failure: str | None = None
+        self._told: set[str] = set()  # the last fault that was shown: one that comes in every iteration is shown once
         self._futile = 0
         self._futile_since_s: float | None = None
 
@@ -114,6 +115,9 @@ class TrainingRun:
         for failure in pop_failures(self._algorithm):
             self._last_failure = failure
             self._say(f"a worker failed and begins anew: {failure}")
+        for fault in {report.last_fault for report in reports if report.last_fault} - self._told:
+            self._told = {fault}
+            self._say(f"an episode failed: {fault}")
         timesteps = int(result.get("env_runners", {}).get("num_env_steps_sampled_lifetime", self._state.timesteps))
         self._look_for_life(delivered=timesteps > self._state.timesteps)
         figures = self._figures(result, timesteps, iteration_s, reports)

@@ -185,7 +185,7 @@ def test_a_step_without_an_episode_is_the_callers_mistake_and_no_fault(dataset_d
     env = TrainingEnv(ConvoyEnv(dataset_dir=dataset_dir), faults)
     with pytest.raises(UsageError, match="reset"):
         env.step(env.action_space.sample())
-    assert faults.collect() == 0
+    assert faults.collect() == (0, None)
 
 
 def test_failures_count_only_in_a_row():
@@ -195,7 +195,9 @@ def test_failures_count_only_in_a_row():
         faults.failed("a", SumoError("x"))
         faults.finished("a")
     faults.failed(None, DatasetError("y"))
-    assert (faults.collect(), faults.quarantined) == (21, {})
+    for _ in range(5):
+        faults.failed("a", ZeroDivisionError("own code"))
+    assert (faults.collect(), faults.quarantined) == ((26, "ZeroDivisionError: own code"), {})
     for _ in range(3):
         faults.failed("a", SumoError("first line\nsecond line" + 300 * "x"))
     assert dict(faults.quarantined) == {"a": "3 failures in a row, the last: SumoError: first line"}
