@@ -45,7 +45,7 @@ class ScenarioFaults:
         return self._quarantined
 
     def failed(self, scenario_id: str | None, error: Exception) -> None:
-        """An episode failed; `scenario_id` is None when none had been drawn yet. What a user's own code does wrong is no scenario's fault."""
+        """An episode failed; `scenario_id` is None when none had been drawn yet. What a user's own code does wrong quarantines none."""
         self._uncollected += 1
         self._last = one_line(error)
         if scenario_id is None or not isinstance(error, SumoError | DatasetError):
