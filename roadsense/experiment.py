@@ -85,16 +85,9 @@ def describe(plan: TrainingPlan) -> str:
 
 
 def _prepare(plan: TrainingPlan) -> None:
-    layout, settings = plan.layout, plan.settings
+    layout = plan.layout
     layout.checkpoints.mkdir(parents=True, exist_ok=True)
-    described = {
-        "run_id": plan.run_id,
-        "output_dir": layout.root,
-        "dataset_dir": plan.dataset_dir,
-        "sumo_cfg": plan.sumo_cfg,
-        "resume": None,
-    }
-    write_json(layout.config, settings.model_copy(update=described).model_dump(mode="json"))
+    write_json(layout.config, plan.recorded_settings())
     write_json(layout.manifest, _manifest(plan.dataset))
     _write_provenance(plan, artifacts=[])
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from roadsense.artifacts.layout import RunLayout
 from roadsense.artifacts.provenance import decisive_versions
@@ -40,12 +41,26 @@ class TrainingPlan:
         """Whether everything runs in this process."""
         return self.settings.local or self.settings.gui or self.settings.num_env_runners == 0
 
+    def recorded_settings(self) -> dict[str, Any]:
+        """The settings as config.json and checkpoints keep them: paths absolute, and nothing of how a resume was asked for."""
+        described = {
+            "run_id": self.run_id,
+            "output_dir": self.layout.root,
+            "dataset_dir": self.dataset_dir,
+            "sumo_cfg": self.sumo_cfg,
+            "eval_dir": self.eval_dir if self.settings.eval_dir is not None else None,
+            "emulator_params": self.emulator_params,
+            "resume": None,
+            "resume_anyway": False,
+        }
+        return self.settings.model_copy(update=described).model_dump(mode="json")
+
     def starting_state(self) -> TrainingState:
         """Where the run begins: at nothing, or at its checkpoint."""
         described = {
             "dataset_hash": self.dataset.hash,
             "versions": decisive_versions(),
-            "config": self.settings.model_dump(mode="json") | {"resume": None, "resume_anyway": False},
+            "config": self.recorded_settings(),
         }
         if self.checkpoint is None:
             nothing = {"timesteps": 0, "iteration": 0, "elapsed_s": 0.0, "episodes": 0, "faults": 0, "worker_restarts": 0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from ray.rllib.algorithms.ppo import PPO
@@ -187,15 +187,20 @@ class TrainingRun:
             self._say("no worker delivered a step; waiting for them to come back")
         self._futile += 1
         if self._last_failure is not None and self._futile > _FUTILE_ITERATIONS:
-            raise SumoError(
+            self._give_up(
                 f"every worker fails again and again, the last time with {self._last_failure}; mend the cause and use --resume "
                 "(--local --debug shows where it comes from)"
             )
         if now_s - self._futile_since_s > _LONGEST_WITHOUT_WORKERS_S:
-            raise SumoError(
+            self._give_up(
                 f"no worker has been there for {_LONGEST_WITHOUT_WORKERS_S / 60:.0f} minutes; see to the machines and use --resume"
             )
         time.sleep(_PAUSE_WITHOUT_WORKERS_S)
+
+    def _give_up(self, why: str) -> NoReturn:
+        if self._saver.saved_timesteps != self._state.timesteps:
+            self._saver.save(self._algorithm, self._described(self._next_generation()))
+        raise SumoError(why)
 
     def _pop_reports(self) -> list[WorkerReport]:
         group = self._algorithm.env_runner_group
