@@ -39,6 +39,7 @@ def kill_after_checkpoint(process, root, name: str) -> None:
     process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_and_resumed_run_is_the_run_that_was_never_killed(dataset_dir, tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -60,3 +61,19 @@ def test_a_killed_and_resumed_run_is_the_run_that_was_never_killed(dataset_dir, 
     series = [[row["timesteps"] for row in csv.DictReader((root / "progress.csv").open())] for root in (straight, killed)]
     assert series[0] == series[1] == ["400", "800", "1200", "1600"]
     assert os.listdir(killed / "tensorboard")  # noqa: PTH208
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_without_exactness_the_counters_are_the_same_and_nothing_is_driven_twice(dataset_dir, tmp_path):
+    root = tmp_path / "run"
+    run = [word for word in RUN if word != "--exact"]
+    process = start("train", "--dataset_dir", dataset_dir, "--output_dir", root, *run)
+    kill_after_checkpoint(process, root, "step_000000800")
+    done = roadsense("train", "--resume", root)
+    assert done.returncode == 0, done.stderr
+    training = metrics(root)["training"]
+    assert (training["training_timesteps"], training["iterations"]) == (1600, 4)
+    found = identities(root)
+    assert len(set(found)) == len(found) == training["episodes"]
+    assert {label.split("/")[1] for label in found} == {"0", "1"}

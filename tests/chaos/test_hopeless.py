@@ -9,6 +9,7 @@ def term(step):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_own_code_that_always_fails_ends_the_training(dataset_dir, tmp_path):
     (tmp_path / "broken.py").write_text(BROKEN)

@@ -33,6 +33,7 @@ def env_runners_on(node) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_lost_node_is_survived_and_a_new_one_is_used(cluster, dataset_dir, tmp_path):
     lost = cluster.add_node(num_cpus=1)

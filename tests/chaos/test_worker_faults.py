@@ -41,6 +41,7 @@ def until(process, condition, text: str, timeout_s: float = 240.0) -> str:
     raise AssertionError(f"no line with {text} in:\n{''.join(lines)}")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_training_survives_whatever_happens_to_its_workers(copied_dataset, tmp_path):
     root = tmp_path / "run"
