@@ -33,10 +33,21 @@ def env_runners_on(node) -> int:
     return count
 
 
+def add_node(cluster):
+    """A node with one CPU; Ray gives it 30 s to start, which a busy machine may not have."""
+    for _ in range(4):
+        try:
+            return cluster.add_node(num_cpus=1)
+        except Exception as problem:
+            if "timed out during startup" not in str(problem):
+                raise
+    raise AssertionError("no node started")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_lost_node_is_survived_and_a_new_one_is_used(cluster, dataset_dir, tmp_path):
-    lost = cluster.add_node(num_cpus=1)
+    lost = add_node(cluster)
     cluster.wait_for_nodes()
     root = tmp_path / "run"
     command = [
@@ -53,9 +64,9 @@ def test_a_lost_node_is_survived_and_a_new_one_is_used(cluster, dataset_dir, tmp
         assert env_runners_on(lost) == 1
         cluster.remove_node(lost, allow_graceful=False)
         until(process, lambda line: "steps/s" in line and "workers 1" in line, "one worker that goes on alone")
-        joined = cluster.add_node(num_cpus=1)
+        add_node(cluster)
         until(process, lambda line: "workers 2" in line and "restarts 1" in line, "a worker on the new node")
-        assert env_runners_on(joined) == 1
+        assert env_runners_on(cluster.head_node) == 1, "the other one is on the new node"
         process.send_signal(signal.SIGTERM)
         output = process.communicate(timeout=200)[0]
         assert process.returncode == 143, output
