@@ -19,7 +19,8 @@ def cluster(monkeypatch):
     """A head and a second node, with a CPU each. All of it belongs to this test, so nobody needs a token."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    started = Cluster()
+    add_node(started, include_dashboard=False)  # the first one is the head
     yield started
     started.shutdown()
 
@@ -33,11 +34,11 @@ def env_runners_on(node) -> int:
     return count
 
 
-def add_node(cluster):
+def add_node(cluster, **options):
     """A node with one CPU; Ray gives it 30 s to start, which a busy machine may not have."""
     for _ in range(4):
         try:
-            return cluster.add_node(num_cpus=1)
+            return cluster.add_node(num_cpus=1, **options)
         except Exception as problem:
             if "timed out during startup" not in str(problem):
                 raise
