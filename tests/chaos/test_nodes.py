@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 import psutil
 import pyarrow.parquet as pq
@@ -19,10 +21,14 @@ def cluster(monkeypatch):
     """A head and a second node, with a CPU each. All of it belongs to this test, so nobody needs a token."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # A cluster leaves its address where drivers look for one to join: in a place of its own, or somebody else's would join this one.
+    place = tempfile.mkdtemp(prefix="rs")  # short: sockets lie below it
+    monkeypatch.setenv("RAY_TMPDIR", place)
     started = Cluster()
     add_node(started, include_dashboard=False)  # the first one is the head
     yield started
     started.shutdown()
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def env_runners_on(node) -> int:
