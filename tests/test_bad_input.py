@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import shutil
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -197,6 +198,16 @@ def test_a_dataset_without_training_scenarios(capsys, dataset_dir, tmp_path_fact
     assert outcome(capsys, "train", "--dataset_dir", copied) == 2
 
 
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800"])
+@pytest.mark.parametrize("key", ["dataset_dir", "ego_id", "emulator_params"])
+def test_texts_that_no_file_system_takes(text, key, capsys, dataset_dir, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run", numbered=True)
+    content = TrainSettings(dataset_dir=dataset_dir, run_id="r").model_dump(mode="json") | {key: text}
+    (run / "config.json").write_text(json.dumps(content))
+    assert main(["train", "--resume", str(run)]) == 2
+    assert "holds a character that no file system takes" in capsys.readouterr().err
+
+
 class Payload:
     """Executes code when it is unpickled."""
 
@@ -244,7 +255,11 @@ def test_a_model_file_is_data_and_nothing_else(attack, tmp_path, tmp_path_factor
         path.write_bytes(path.read_bytes()[:-100])
     else:
         write(path, content | {weights: npy(np.zeros((3, 3), np.float32))})
+    tracemalloc.start()
     with pytest.raises(PolicyError):
         load_policy(path)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1 << 24, "a bomb is refused before it is unpacked"
     assert outcome(capsys, "evaluate", "--policy", path, "--dataset_dir", dataset_dir, "--output_dir", tmp_path / "out") == 2
     assert not (tmp_path / "executed").exists() and not list(path.parent.parent.glob("**/executed"))
