@@ -21,8 +21,9 @@ from roadsense.seeding import named_stream
 from roadsense.training.environment import TrainingEnv
 
 _PR_SET_PDEATHSIG = 1
-# Enough to meet a fault in the middle of one, few enough that a minute sees many resets.
-_LONGEST_EPISODE = 100
+# Long enough to meet a fault in the middle of an episode, short enough that a minute sees many resets. They are driven to their ends: only
+# that tells the environment that a simulator is well again.
+_TASK = {"horizon_s": 8.0, "warm_up_s": 2.0}
 
 
 class Slot(IntEnum):
@@ -59,6 +60,7 @@ def drive(place: Place, board: MutableSequence[float]) -> None:
     convoy = ConvoyEnv(
         dataset=replace(whole, train=(*whole.train, *whole.eval)),
         sumo=SumoSettings.model_validate_json(place.sumo_json),
+        task=_TASK,
         assignment=assignment,
     )
     env = TrainingEnv(convoy)
@@ -70,11 +72,10 @@ def drive(place: Place, board: MutableSequence[float]) -> None:
             if convoy.session is not None:
                 board[first + Slot.PID], board[first + Slot.PORT] = convoy.session.pid or 0, convoy.session.port or 0
             board[first + Slot.EPISODES] += 1
-            for _ in range(_LONGEST_EPISODE):
+            terminated = truncated = False
+            while not (terminated or truncated):
                 _, _, terminated, truncated, _ = env.step(actions.random(1, dtype=np.float32))
                 board[first + Slot.STEPS] += 1
-                if terminated or truncated:
-                    break
             env.pop_records()
     finally:
         env.close()  # type: ignore[no-untyped-call]
