@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -28,6 +28,9 @@ class Settings(BaseModel):
     @classmethod
     def parse(cls, mapping: Mapping[str, Any], source: str, error: type[RoadSenseError] = ConfigError) -> Self:
         """Validate a mapping; raises `error` with one line that names the key, what was seen and what to do."""
+        unusable = _unusable_text(mapping)
+        if unusable is not None:
+            raise error(f"{source}: the text {_short(unusable)} holds a character that no file system takes; correct the value")
         try:
             return cls.model_validate(dict(mapping))
         except ValidationError as invalid:
@@ -47,7 +50,7 @@ def read_json_object(path: Path, error: type[RoadSenseError] = ConfigError) -> d
         raise error(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise error(f"{path}: cannot be read ({problem}); check that it is a readable text file") from None
-    except (json.JSONDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # JSONDecodeError, and the ValueError of an integer with thousands of digits
         raise error(f"{path}: not valid JSON ({problem}); restore or regenerate the file") from None
     if not isinstance(content, dict):
         raise error(f"{path}: holds a JSON {type(content).__name__}, expected an object; restore or regenerate the file")
@@ -75,6 +78,18 @@ class SumoSettings(Settings):
         if self.last_port < self.first_port:
             raise ValueError(f"last_port {self.last_port} lies below first_port {self.first_port}; swap them")
         return self
+
+
+def _unusable_text(value: object) -> str | None:
+    """The first text in a structure that no path or command line can hold: with a null character, or half of a UTF-16 pair."""
+    if isinstance(value, str):
+        return value if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value) else None
+    inner: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        inner = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple):
+        inner = value
+    return next((found for part in inner if (found := _unusable_text(part)) is not None), None)
 
 
 def _first_problem(cls: type[BaseModel], invalid: ValidationError) -> str:

@@ -50,10 +50,12 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
     _prepare(plan)
     stop = StopSignals()
     summary = train(plan, stop, lambda line: console.print(line, markup=False, soft_wrap=True))
+    # Before the evaluation as well: what the training has to tell is not lost with an evaluation that fails.
+    _write_results(plan, summary, None)
     judgement = None
     if not settings.skip_eval and not stop.requested():
         judgement = _evaluate(plan, console)
-    _write_results(plan, summary, judgement)
+        _write_results(plan, summary, judgement)
     if stop.requested():
         console.print(f"stopped at {summary.training_timesteps:,} steps; go on with: roadsense train --resume {plan.layout.root}")
     return ExperimentResult(layout=plan.layout, summary=summary, judgement=judgement, exit_code=stop.exit_code)
@@ -64,6 +66,8 @@ def show_result(result: ExperimentResult) -> None:
     console = table_console()
     if result.judgement is not None:
         print_judgement(console, result.judgement, "evaluation: identical episodes for every policy")
+    for scenario_id, why in sorted(result.summary.quarantined.items()):
+        console.print(f"left out of the training: {scenario_id} ({why})", soft_wrap=True, markup=False)
     console.print(f"run directory: {result.layout.root}", soft_wrap=True)
 
 
@@ -81,16 +85,9 @@ def describe(plan: TrainingPlan) -> str:
 
 
 def _prepare(plan: TrainingPlan) -> None:
-    layout, settings = plan.layout, plan.settings
+    layout = plan.layout
     layout.checkpoints.mkdir(parents=True, exist_ok=True)
-    described = {
-        "run_id": plan.run_id,
-        "output_dir": layout.root,
-        "dataset_dir": plan.dataset_dir,
-        "sumo_cfg": plan.sumo_cfg,
-        "resume": None,
-    }
-    write_json(layout.config, settings.model_copy(update=described).model_dump(mode="json"))
+    write_json(layout.config, plan.recorded_settings())
     write_json(layout.manifest, _manifest(plan.dataset))
     _write_provenance(plan, artifacts=[])
 

@@ -27,6 +27,8 @@ _PACKAGES = (
     "stable-baselines3",
 )
 
+_DECISIVE = ("roadsense", "ray", "torch", "numpy", "eclipse-sumo")
+
 
 def collect_provenance(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Commit, versions, machine and command line, with the run's own `inputs` (seeds, hashes) beside them."""
@@ -41,6 +43,11 @@ def collect_provenance(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         **inputs,
     }
+
+
+def decisive_versions() -> dict[str, str]:
+    """Versions of the packages that decide how a training goes on; a checkpoint remembers them."""
+    return {name: _version(name) or "none" for name in _DECISIVE}
 
 
 def _version(name: str) -> str | None:

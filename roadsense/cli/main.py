@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "replay": "play a recorded episode again, exactly: in SUMO, as a page to watch, or as an animation",
     "validate-recording": "replay the log of a real drive through the neighbour table and a policy",
     "export": "write a trained policy for devices (C99, TFLite, ONNX), proven equal to torch",
+    "soak": "drive for long while simulators and workers are killed and stopped, and count what is lost or left",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -52,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"roadsense: {_first_line(error)}; check paths, permissions and free space", file=sys.stderr)
+        return RoadSenseError.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -25,6 +25,7 @@ _MAY_CHANGE = frozenset(
         "local",
         "dashboard",
         "resume",
+        "resume_anyway",
     }
 )
 
@@ -52,9 +53,11 @@ def settings(flags: argparse.Namespace) -> TrainSettings:
     recorded = TrainSettings.load_json(RunLayout(Path(flags.resume)).config, RunDirectoryError)
     # The run's own directory comes from --resume: the run may have been moved since.
     base = recorded.model_dump() | {"output_dir": None, "run_id": recorded.run_id}
-    resumed = settings_from_flags(TrainSettings, flags, base)
+    resumed = settings_from_flags(TrainSettings, flags, base | {"resume_anyway": False})
+    if resumed.resume_anyway:
+        return resumed
     for name in TrainSettings.model_fields:
         if name not in _MAY_CHANGE and name != "output_dir" and getattr(resumed, name) != getattr(recorded, name):
             was = getattr(recorded, name)
-            raise UsageError(f"--{name} was {was} in the run that is resumed; leave the flag out, or start a new run")
+            raise UsageError(f"--{name} was {was} in the run that is resumed; leave the flag out, start a new run, or give --resume_anyway")
     return resumed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -97,6 +98,8 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._sumo_settings = sumo_settings
         self._session: SumoSession | None = None
         self._scenario_mode = scenario_mode
+        self._left_out: set[str] = set()
+        self._plan_in_hand: EpisodePlan | None = None
         self._assigned = assignment is not None
         first_place = Assignment(run_seed=scenario_seed) if assignment is None else _settings(Assignment, assignment, "assignment")
         self._source = self._new_source(first_place)
@@ -118,6 +121,10 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._assigned = True
         self._source = self._new_source(assignment)
 
+    def leave_out(self, scenario_ids: Iterable[str]) -> None:
+        """Draw these training scenarios no more."""
+        self._left_out.update(scenario_ids)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         """Start the next episode.
 
@@ -132,7 +139,9 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         super().reset(seed=seed)
         if seed is not None and not self._assigned:
             self._source = self._new_source(Assignment(run_seed=seed))
-        self._start(self._plan(options or {}))
+        self._plan_in_hand = None
+        self._plan_in_hand = self._plan(options or {})
+        self._start(self._plan_in_hand)
         return self._observation, self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -176,6 +185,11 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self._session = None
 
     @property
+    def plan(self) -> EpisodePlan | None:
+        """What the last `reset` was to start, whether it succeeded or not; None when nothing could be drawn."""
+        return self._plan_in_hand
+
+    @property
     def episode(self) -> ConvoyEpisode | None:
         """The running episode with its true situation: for privileged reference policies and diagnosis, never for the agent."""
         return self._episode
@@ -209,7 +223,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _new_source(self, assignment: Assignment) -> EpisodeSource:
         if self._scenario_mode == "eval":
             return EvaluationEpisodes(self.dataset)
-        return TrainingEpisodes(self.dataset, assignment)
+        return TrainingEpisodes(self.dataset, assignment, self._left_out)
 
     def _plan(self, options: dict[str, Any]) -> EpisodePlan:
         unknown = sorted(set(options) - {"scenario_id", "round", "identity"})

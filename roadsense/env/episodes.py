@@ -5,11 +5,12 @@ Everything follows from the identity, so that any episode can be asked for again
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from roadsense.config import Settings
-from roadsense.errors import UsageError
+from roadsense.errors import DatasetError, UsageError
 from roadsense.scenario.dataset import Dataset, Scenario
 from roadsense.scenario.shard import shard
 from roadsense.seeding import EpisodeIdentity, EvaluationIdentity, Identity, stream
@@ -43,15 +44,20 @@ class EpisodeSource(Protocol):
 
 
 class TrainingEpisodes:
-    """Scenarios drawn at random from the worker's shard; the index counts the episodes of this sub-environment."""
+    """Scenarios drawn at random from the worker's shard; the index counts the episodes of this sub-environment.
 
-    def __init__(self, dataset: Dataset, assignment: Assignment) -> None:
+    `left_out` are ids that are not driven; it may grow meanwhile. An episode that would not have drawn one of them stays as it is.
+    """
+
+    def __init__(self, dataset: Dataset, assignment: Assignment, left_out: Collection[str] = ()) -> None:
+        self._all = dataset.train
         self._shard = shard(dataset.train, assignment.worker, assignment.num_workers)
         self._assignment = assignment
+        self._left_out = left_out
         self._index = 0
 
     def next(self) -> EpisodePlan:
-        """The next episode of this sub-environment."""
+        """The next episode of this sub-environment; raises DatasetError when every scenario is left out."""
         place = self._assignment
         identity = EpisodeIdentity(
             run_seed=place.run_seed,
@@ -61,8 +67,21 @@ class TrainingEpisodes:
             index=self._index,
         )
         self._index += 1
-        chosen = int(stream(identity, "scenario").integers(len(self._shard)))
-        return EpisodePlan(identity=identity, scenario=self._shard[chosen], training=True)
+        return EpisodePlan(identity=identity, scenario=self._scenario(identity), training=True)
+
+    def _scenario(self, identity: EpisodeIdentity) -> Scenario:
+        draws = stream(identity, "scenario")
+        chosen = self._shard[int(draws.integers(len(self._shard)))]
+        if chosen.scenario_id not in self._left_out:
+            return chosen
+        # A worker whose own scenarios are all left out helps with those of the others.
+        rest = self._without_left_out(self._shard) or self._without_left_out(self._all)
+        if not rest:
+            raise DatasetError(f"all {len(self._all)} training scenarios are left out; roadsense check shows what is wrong with them")
+        return rest[int(draws.integers(len(rest)))]
+
+    def _without_left_out(self, scenarios: tuple[Scenario, ...]) -> list[Scenario]:
+        return [scenario for scenario in scenarios if scenario.scenario_id not in self._left_out]
 
 
 class EvaluationEpisodes:

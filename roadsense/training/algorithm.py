@@ -21,8 +21,12 @@ from roadsense.training.result import ITERATION_TIMERS
 from roadsense.training.rl_module import rl_module_spec
 from roadsense.training.settings import TrainSettings, fragment_steps
 
+# A lost worker is asked at the begin of every iteration whether it is back; longer than this the others do not wait for it.
+_LONGEST_WAIT_FOR_LOST_S = 5.0
 # A slow fragment is waited for: RLlib's default of 60 s would silently throw it away, and with it the determinism of the run.
 _SAMPLE_TIMEOUT_S = 1800.0
+
+_FAILURES = "roadsense_failures"
 
 
 def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runners: int, generations: Generations) -> PPOConfig:
@@ -66,11 +70,11 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
     config.rl_module(rl_module_spec=rl_module_spec(settings.model, privileged_size=PRIVILEGED_SIZE))
     config.fault_tolerance(
         restart_failed_env_runners=True,
-        delay_between_env_runner_restarts_s=1.0,
-        num_consecutive_env_runner_failures_tolerance=10,
+        max_num_env_runner_restarts=1_000_000,  # a training of weeks on machines that are taken away
+        env_runner_health_probe_timeout_s=_LONGEST_WAIT_FOR_LOST_S,
     )
     config.callbacks(on_env_runners_recreated=_new_generation(generations))
-    config.debugging(seed=settings.seed, log_level="ERROR")
+    config.debugging(seed=settings.seed, log_level="CRITICAL")
     config.reporting(metrics_num_episodes_for_smoothing=100)
     return config
 
@@ -91,13 +95,23 @@ def _schedule(first: float, last: float | None, total_timesteps: int) -> float |
     return first if last is None else [[0, first], [total_timesteps, last]]
 
 
-def _new_generation(generations: Generations) -> Callable[..., None]:
-    """The callback that gives restarted workers a generation of their own before they sample again."""
+def pop_failures(algorithm: PPO) -> list[str]:
+    """Why workers failed that are back since the last call, a line each; of one that died nothing is known."""
+    failures: list[str] = getattr(algorithm, _FAILURES, [])
+    setattr(algorithm, _FAILURES, [])
+    return failures
 
-    def hand_out(*, env_runner_group: EnvRunnerGroup, env_runner_indices: list[int], **_: Any) -> None:
+
+def _new_generation(generations: Generations) -> Callable[..., None]:
+    """The callback that gives returning workers a generation of their own before they sample again, and asks why they had gone."""
+
+    def hand_out(*, algorithm: PPO, env_runner_group: EnvRunnerGroup, env_runner_indices: list[int], **_: Any) -> None:
         generation = generations.next()
-        env_runner_group.foreach_env_runner(
-            lambda runner: runner.set_generation(generation), local_env_runner=False, remote_worker_ids=env_runner_indices
+        failures = env_runner_group.foreach_env_runner(
+            lambda runner: (runner.set_generation(generation), runner.pop_failure())[1],
+            local_env_runner=False,
+            remote_worker_ids=env_runner_indices,
         )
+        setattr(algorithm, _FAILURES, getattr(algorithm, _FAILURES, []) + [failure for failure in failures if failure])
 
     return hand_out

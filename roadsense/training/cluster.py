@@ -19,6 +19,7 @@ from roadsense.training.dataset_transport import ray_job_environment
 
 # What a local cluster keeps shared batches in; the samples of an iteration are far below it.
 _OBJECT_STORE_BYTES = 512 * 1024 * 1024
+_START_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,10 @@ def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashbo
     """
     # Ray's own warnings about its defaults would drown the progress lines; what goes wrong still comes as an exception.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    for name in ("ray", "ray.rllib", "ray.tune"):
+    for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # RLlib logs a traceback for every lost worker; the progress lines count them and say why.
+    logging.getLogger("ray.rllib").setLevel(logging.CRITICAL)
     # There is nobody to report usage to, and a driver on a closed network would wait for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = running_cluster() if num_env_runners != 0 else None
@@ -49,7 +52,7 @@ def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashbo
         _join(address, dataset_dir)
     else:
         cores = len(os.sched_getaffinity(0)) if num_env_runners != 0 else 1
-        _init(
+        _start(
             address="local",
             num_cpus=max(cores, num_env_runners or 1),
             include_dashboard=dashboard,
@@ -94,6 +97,20 @@ def _join(address: str, dataset_dir: Path | None) -> None:
             first_line = str(problem).strip().splitlines()[0]
             raise DependencyError(f"the running Ray cluster does not fit this installation ({first_line}); use one image for all") from None
         raise
+
+
+def _start(**options: Any) -> None:
+    """Start a local cluster; Ray gives its own processes 30 s and no more, which a busy machine may need for importing alone."""
+    for _ in range(_START_ATTEMPTS):
+        try:
+            return _init(**options)
+        except Exception as problem:
+            if "timed out during startup" not in str(problem):
+                raise
+            ray.shutdown()
+    raise DependencyError(
+        f"Ray did not start, {_START_ATTEMPTS} times in a row within its 30 s; the machine is too busy or out of memory, try again later"
+    )
 
 
 def _init(**options: Any) -> None:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
 from gymnasium.wrappers.vector import DictInfoToList
+from pydantic import Field
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.utils.actor_manager import FaultAwareApply
 from ray.rllib.utils.annotations import override
 
 from roadsense.config import Settings, SumoSettings
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import Assignment
-from roadsense.env.record import EpisodeRecord
 from roadsense.env.settings import TaskSettings
 from roadsense.errors import RunDirectoryError
 from roadsense.seeding import named_stream
 from roadsense.training.acting import act_with, log_density
 from roadsense.training.dataset_transport import open_training_dataset
 from roadsense.training.environment import TrainingEnv
+from roadsense.training.faults import ScenarioFaults, WorkerReport, one_line
 from roadsense.training.fragment import Collector
 from roadsense.training.vector_env import ConvoyVectorEnv
 
@@ -41,6 +44,7 @@ class RolloutSettings(Settings):
     run_seed: int
     generation: int
     num_workers: int
+    quarantined: dict[str, str] = Field(default_factory=dict)
 
 
 class ConvoyEnvRunner(SingleAgentEnvRunner):
@@ -49,6 +53,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
     env: Any = None
     _generation: int | None = None
     _collector: Collector | None = None
+    _failure: str | None = None
 
     @override(SingleAgentEnvRunner)
     def make_env(self) -> None:
@@ -64,6 +69,8 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
         self._generation = None if restarted else rollout.generation
         self._seed_exploration()
         dataset = open_training_dataset(rollout.dataset_dir, rollout.sumo_cfg, rollout.ego_id, rollout.dataset_hash)
+        self._faults = ScenarioFaults()
+        self._faults.leave_out(rollout.quarantined)
         self._training_envs = [
             TrainingEnv(
                 ConvoyEnv(
@@ -73,7 +80,8 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
                     sumo=rollout.sumo,
                     task=rollout.task,
                     assignment=self._assignment(sub_environment),
-                )
+                ),
+                self._faults,
             )
             for sub_environment in range(self.config.num_envs_per_env_runner)
         ]
@@ -91,13 +99,33 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
             env.assign(self._assignment(sub_environment))
         self._needs_initial_reset = True
 
-    def pop_records(self) -> list[EpisodeRecord]:
-        """Episodes finished since the last call, in the order of the sub-environments."""
-        return [record for env in self._training_envs for record in env.pop_records()]
+    def leave_out(self, quarantined: Mapping[str, str]) -> None:
+        """Draw these scenarios no more (scenario -> why); the driver knows them from all workers."""
+        self._faults.leave_out(quarantined)
+
+    def pop_report(self) -> WorkerReport:
+        """What has happened since the last call."""
+        records = [record for env in self._training_envs for record in env.pop_records()]
+        faults, last_fault = self._faults.collect()
+        return WorkerReport(records=records, faults=faults, last_fault=last_fault, quarantined=dict(self._faults.quarantined))
+
+    def pop_failure(self) -> str | None:
+        """Why this worker's last sample failed, in one line; None when it did not, or when that has been told."""
+        failure, self._failure = self._failure, None
+        return failure
+
+    @override(FaultAwareApply)
+    def apply(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call `func` with this worker; what it raises reaches the driver.
+
+        RLlib's own would end the process, and with it every word about the cause. Nothing is lost by living on: `sample` begins anew
+        after an exception, and the driver hands out a new generation as after a death.
+        """
+        return func(self, *args, **kwargs)
 
     @override(EnvRunner)
     def sample(self, **kwargs: Any) -> Any:
-        """RLlib's sample, refused while a restarted worker has no generation yet.
+        """RLlib's sample, refused while a restarted worker has no generation yet. After an exception the next one begins anew.
 
         Raises:
             RunDirectoryError: the driver has not handed out a generation; going on would repeat episodes.
@@ -106,7 +134,13 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
             raise RunDirectoryError(
                 f"worker {self.worker_index} was restarted and has no generation yet; report this as a bug in RoadSense"
             )
-        return super().sample(**kwargs)
+        try:
+            return super().sample(**kwargs)
+        except Exception as error:
+            self._failure = one_line(error)
+            self._collector = None
+            self._needs_initial_reset = True
+            raise
 
     @override(SingleAgentEnvRunner)
     def _sample(self, *, num_timesteps: int | None = None, explore: bool, **further: Any) -> list[SingleAgentEpisode]:

@@ -1,4 +1,4 @@
-"""The environment as training needs it: a failing simulator costs one episode, and every finished episode is remembered."""
+"""The environment as training needs it: a failure costs one episode, and every finished episode is remembered."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from roadsense.env.outcome import Outcome
 from roadsense.env.privileged import PRIVILEGED_SIZE, privileged
 from roadsense.env.record import EpisodeRecord
 from roadsense.env.task import ConvoyEpisode
-from roadsense.errors import SumoError, UsageError
+from roadsense.errors import UsageError
 from roadsense.peer_set import training_observation_space
+from roadsense.training.faults import ScenarioFaults
 
 # Beyond this many failures in a row the cause is not a passing one, and going on would only hide it.
 _MAX_CONSECUTIVE_FAULTS = 5
@@ -29,21 +30,28 @@ class TrainingObservation(Observation):
 
 
 class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Observation, NDArray[np.float32]]):
-    """Adds what the critic is told; a SUMO that fails truncates the episode, one that cannot start costs it.
+    """Adds what the critic is told. Whatever fails in a step truncates the episode, whatever fails in a reset costs it.
+
+    Not SUMO's failures alone: a user's own hazard or reward term may raise as well. A scenario that fails again and again is drawn no more.
+
+    Args:
+        env: the task.
+        faults: where failures are counted; a worker's environments share one.
 
     Raises:
-        SumoError: five failures in a row.
+        Exception: the fifth failure in a row, as it came.
     """
 
-    def __init__(self, env: ConvoyEnv) -> None:
+    def __init__(self, env: ConvoyEnv, faults: ScenarioFaults | None = None) -> None:
         super().__init__(env)
         self._convoy = env
+        self._faults = ScenarioFaults() if faults is None else faults
         self.observation_space = cast("gymnasium.Space[TrainingObservation]", training_observation_space(PRIVILEGED_SIZE))
         self._records: list[EpisodeRecord] = []
         self._consecutive_faults = 0
         self._last_observation: TrainingObservation | None = None
         self._stepping: ConvoyEpisode | None = None
-        self._failure: SumoError | None = None
+        self._failure: Exception | None = None
 
     def assign(self, assignment: Assignment) -> None:
         """Take a place in the run; see `ConvoyEnv.assign`."""
@@ -60,11 +68,12 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
         seed: int | None = None,  # noqa: ARG002 - Gymnasium's signature
         options: dict[str, Any] | None = None,
     ) -> tuple[TrainingObservation, dict[str, Any]]:
-        """Start the next episode that SUMO can drive. RLlib's seed is ignored: streams follow from the assigned identity."""
+        """Start the next episode that can be driven. RLlib's seed is ignored: streams follow from the assigned identity."""
         while True:
+            self._convoy.leave_out(self._faults.quarantined)
             try:
                 observation, _ = self._convoy.reset(options=options)
-            except SumoError as error:
+            except Exception as error:
                 self._count_fault(error)
             else:
                 self._last_observation = self._told(observation, self._convoy.episode)
@@ -76,12 +85,18 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
         return self.finish_step()
 
     def begin_step(self, action: NDArray[np.float32]) -> None:
-        """First half of `step`; a simulator that fails here is told of by the second half."""
+        """First half of `step`; a failure here is told of by the second half.
+
+        Raises:
+            UsageError: no episode is running.
+        """
         self._stepping = self._convoy.episode
+        if self._stepping is None:
+            raise UsageError("step() was called without a running episode; call reset() first")
         self._failure = None
         try:
             self._convoy.begin_step(action)
-        except SumoError as error:
+        except Exception as error:
             self._failure = error
 
     def finish_step(self) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
@@ -90,15 +105,17 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
             return self._after_fault(self._failure)
         try:
             observation, reward, terminated, truncated, info = self._convoy.finish_step()
-        except SumoError as error:
+            self._last_observation = self._told(observation, self._stepping)
+        except Exception as error:
             return self._after_fault(error)
-        self._last_observation = self._told(observation, self._stepping)
         if "record" in info:
-            self._records.append(info["record"])
+            record: EpisodeRecord = info["record"]
+            self._records.append(record)
+            self._faults.finished(record.scenario_id)
             self._consecutive_faults = 0
         return self._last_observation, reward, terminated, truncated, {}
 
-    def _after_fault(self, error: SumoError) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
+    def _after_fault(self, error: Exception) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
         self._count_fault(error)
         if self._stepping is not None:
             self._records.append(self._stepping.record(Outcome.FAULT))
@@ -111,7 +128,10 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
             raise UsageError("step() was called without a running episode; call reset() first")
         return {"ego": observation["ego"], "peers": observation["peers"], "privileged": privileged(episode, self._convoy.state)}
 
-    def _count_fault(self, error: SumoError) -> None:
+    def _count_fault(self, error: Exception) -> None:
+        plan = self._convoy.plan
+        self._faults.failed(None if plan is None else plan.scenario.scenario_id, error)
         self._consecutive_faults += 1
         if self._consecutive_faults >= _MAX_CONSECUTIVE_FAULTS:
+            self._consecutive_faults = 0  # whoever catches this may try again
             raise error

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from roadsense.env.record import EpisodeRecord
 from roadsense.evaluation.metrics import summarise
 
 # Episodes over which the live rates are taken.
-_WINDOW = 100
+RECENT_EPISODES: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,9 @@ class IterationFigures:
     false_braking_rate: float | None
     healthy_workers: int
     worker_restarts: int
+    workers_dropped: int
     faults: int
+    quarantined: int
     sampling_s: float | None
     learning_s: float | None
     synchronising_s: float | None
@@ -48,15 +51,19 @@ class RecentEpisodes:
     """The last finished episodes, and totals over all of them."""
 
     def __init__(self, episodes: int = 0, faults: int = 0) -> None:
-        self._recent: deque[EpisodeRecord] = deque(maxlen=_WINDOW)
+        self._recent: deque[EpisodeRecord] = deque(maxlen=RECENT_EPISODES)
         self.episodes = episodes
         self.faults = faults
 
-    def add(self, records: list[EpisodeRecord]) -> None:
-        """Count finished episodes."""
+    def recall(self, records: Iterable[EpisodeRecord]) -> None:
+        """Episodes that were counted before a resume: the rates go on from them."""
+        self._recent.extend(records)
+
+    def add(self, records: list[EpisodeRecord], faults: int) -> None:
+        """Count finished episodes, and failed ones, whether they left a record or not."""
         self._recent.extend(records)
         self.episodes += len(records)
-        self.faults += sum(record.outcome == "fault" for record in records)
+        self.faults += faults
 
     def figures(self) -> dict[str, Any]:
         """The rates of `IterationFigures`."""

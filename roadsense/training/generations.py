@@ -10,10 +10,21 @@ from roadsense.errors import RunDirectoryError
 
 
 class Generations:
-    """Hands out generations 0, 1, 2, ... of one run; each is on disk before anybody uses it, so that no crash can repeat one."""
+    """Hands out generations 0, 1, 2, ... of one run; each is on disk before anybody uses it, so that no crash can repeat one.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file that holds the last one.
+        used: the last one that a checkpoint knows of, should the file be lost.
+    """
+
+    def __init__(self, path: Path, used: int = -1) -> None:
         self._path = path
+        self._used = used
+
+    @property
+    def last(self) -> int:
+        """The last one that this object knows of; others may have been handed out by copies of it."""
+        return self._used
 
     def next(self) -> int:
         """A generation that was never handed out before in this run directory.
@@ -21,11 +32,17 @@ class Generations:
         Raises:
             RunDirectoryError: the counter cannot be read or written.
         """
-        generation = 0
-        if self._path.exists():
-            last = read_json_object(self._path, RunDirectoryError).get("last")
-            if not isinstance(last, int) or last < 0:
-                raise RunDirectoryError(f"{self._path}: 'last' is {last!r}, expected a count; restore the file from a checkpoint")
-            generation = last + 1
+        generation = 1 + max(self._used, self._last())
         write_json(self._path, {"last": generation})
+        self._used = generation
         return generation
+
+    def _last(self) -> int:
+        if not self._path.exists():
+            return -1
+        last = read_json_object(self._path, RunDirectoryError).get("last")
+        if not isinstance(last, int) or last < 0:
+            raise RunDirectoryError(
+                f"{self._path}: 'last' is {last!r}, expected a count; remove the file, the checkpoint knows the last one"
+            )
+        return last

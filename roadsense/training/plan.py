@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from roadsense.artifacts.layout import RunLayout
+from roadsense.artifacts.provenance import decisive_versions
 from roadsense.env.convoy_env import open_dataset
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.radio.parameters import load_parameters
 from roadsense.scenario.dataset import Dataset
 from roadsense.scenario.locate import default_scenario
-from roadsense.training.checkpoint import Checkpoint, latest
+from roadsense.training.checkpoint import Checkpoint, TrainingState, latest
 from roadsense.training.settings import TrainSettings
 
 
@@ -37,6 +40,32 @@ class TrainingPlan:
     def local(self) -> bool:
         """Whether everything runs in this process."""
         return self.settings.local or self.settings.gui or self.settings.num_env_runners == 0
+
+    def recorded_settings(self) -> dict[str, Any]:
+        """The settings as config.json and checkpoints keep them: paths absolute, and nothing of how a resume was asked for."""
+        described = {
+            "run_id": self.run_id,
+            "output_dir": self.layout.root,
+            "dataset_dir": self.dataset_dir,
+            "sumo_cfg": self.sumo_cfg,
+            "eval_dir": self.eval_dir if self.settings.eval_dir is not None else None,
+            "emulator_params": self.emulator_params,
+            "resume": None,
+            "resume_anyway": False,
+        }
+        return self.settings.model_copy(update=described).model_dump(mode="json")
+
+    def starting_state(self) -> TrainingState:
+        """Where the run begins: at nothing, or at its checkpoint."""
+        described = {
+            "dataset_hash": self.dataset.hash,
+            "versions": decisive_versions(),
+            "config": self.recorded_settings(),
+        }
+        if self.checkpoint is None:
+            nothing = {"timesteps": 0, "iteration": 0, "elapsed_s": 0.0, "episodes": 0, "faults": 0, "worker_restarts": 0}
+            return TrainingState.parse(nothing | described, "a new run")
+        return self.checkpoint.state.model_copy(update=described)
 
 
 def plan_training(settings: TrainSettings) -> TrainingPlan:
@@ -62,11 +91,8 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     checkpoint = None
     if settings.resume is not None:
         checkpoint = latest(RunLayout(root))
-        if checkpoint.state.dataset_hash != dataset.hash:
-            raise RunDirectoryError(
-                f"{root}: was trained on dataset {checkpoint.state.dataset_hash[:12]}, this one is {dataset.hash[:12]}; "
-                "give the run's own dataset to --resume"
-            )
+        if not settings.resume_anyway:
+            _check_sameness(root, checkpoint.state, dataset)
     return TrainingPlan(
         settings=settings,
         run_id=run_id,
@@ -82,6 +108,21 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     )
 
 
+def _check_sameness(root: Path, state: TrainingState, dataset: Dataset) -> None:
+    """A resumed run is the same run, or the user has said that it need not be."""
+    if state.dataset_hash != dataset.hash:
+        raise RunDirectoryError(
+            f"{root}: was trained on dataset {state.dataset_hash[:12]}, this one is {dataset.hash[:12]}; "
+            "give the run's own dataset to --resume, or --resume_anyway"
+        )
+    for name, version in decisive_versions().items():
+        if state.versions.get(name) != version:
+            raise RunDirectoryError(
+                f"{root}: was trained with {name} {state.versions.get(name, 'of an unknown version')}, this is {version}; "
+                "install that version, or give --resume_anyway"
+            )
+
+
 def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
     if settings.resume is not None:
         root = settings.resume.resolve()
@@ -92,6 +133,8 @@ def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
     root = (settings.output_dir or Path("runs") / run_id).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise RunDirectoryError(f"{root}: exists and is not empty; give another --output_dir, or --resume {root} to go on with it")
+    if not os.access(_existing(root), os.W_OK):
+        raise RunDirectoryError(f"{root}: cannot be written (permissions, or a read-only file system); give another --output_dir")
     if shutil.disk_usage(_existing(root)).free < 100 * 1024**2:
         raise RunDirectoryError(f"{root}: less than 100 MB are free there; free some space or give another --output_dir")
     return run_id, root

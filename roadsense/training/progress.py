@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
-
-from tensorboardX import SummaryWriter
 
 from roadsense.artifacts.files import atomic_path
 from roadsense.artifacts.layout import RunLayout
 from roadsense.errors import RunDirectoryError
+from roadsense.training.board import Board
 from roadsense.training.figures import IterationFigures
 
 Say = Callable[[str], None]  # shows one line to the user
@@ -22,6 +24,11 @@ _COLUMNS = [field.name for field in fields(IterationFigures)]
 class ProgressLog:
     """Writes every iteration to all outputs; on resume it goes on behind `start_step`, so that there is one series.
 
+    What cannot be written now (a full disk) is kept and written with a later row; a training does not end because of its log.
+
+    Attributes:
+        returns: [steps, mean return of the last 100 episodes] of every iteration so far, those before a resume included.
+
     Raises:
         RunDirectoryError: progress.csv cannot be read or written.
     """
@@ -29,41 +36,75 @@ class ProgressLog:
     def __init__(self, layout: RunLayout, total_timesteps: int, say: Say, start_step: int = 0) -> None:
         self._total_timesteps = total_timesteps
         self._say = say
-        self._keep_rows_until(layout, start_step)
-        self._file = layout.progress.open("a", newline="", encoding="utf-8")
-        self._rows = csv.DictWriter(self._file, _COLUMNS)
-        layout.tensorboard.mkdir(exist_ok=True)
-        self._board = SummaryWriter(str(layout.tensorboard), purge_step=start_step + 1 if start_step else None)
+        self._path = layout.progress
+        self._unwritten = ""
+        self._has_failed = False
+        earlier = self._keep_rows_until(layout, start_step)
+        self.returns = [[float(row["timesteps"]), float(row["episode_return"])] for row in earlier if row.get("episode_return")]
+        self._board = Board(layout.tensorboard, start_step)
 
     def add(self, figures: IterationFigures) -> None:
         """Show and write one iteration."""
         row = figures.as_row()
-        self._rows.writerow(row)
-        self._file.flush()
-        for name, value in row.items():
-            if value is not None and name != "timesteps":
-                self._board.add_scalar(_board_name(name), value, figures.timesteps)
+        if figures.episode_return is not None:
+            self.returns.append([float(figures.timesteps), figures.episode_return])
+        self._unwritten += _csv_line(row)
+        values = {_board_name(name): float(value) for name, value in row.items() if value is not None and name != "timesteps"}
+        try:
+            self._append()
+            self._board.add(values, figures.timesteps)
+            self._has_failed = False
+        except OSError as problem:
+            if not self._has_failed:
+                self._say(f"progress cannot be written ({problem}); the training goes on, free some space or restore {self._path.parent}")
+            self._has_failed = True
         self._say(line(figures, self._total_timesteps))
 
     def close(self) -> None:
-        """Flush and close the files."""
-        self._file.close()
+        """Write what is left, if it can be written, and close the files."""
+        with suppress(OSError):
+            self._append()
         self._board.close()
 
+    def _append(self) -> None:
+        """All unwritten rows or, as far as the disk lets us choose, none."""
+        if not self._unwritten:
+            return
+        # Opened anew each time: a file that was removed would take rows for ever without a word.
+        with self._path.open("r+", encoding="utf-8", newline="") as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                file.write(self._unwritten)
+                file.flush()
+            except OSError:
+                os.truncate(self._path, end)
+                raise
+        self._unwritten = ""
+
     @staticmethod
-    def _keep_rows_until(layout: RunLayout, start_step: int) -> None:
-        """Leave the header and the rows up to the checkpoint; later ones are driven again."""
+    def _keep_rows_until(layout: RunLayout, start_step: int) -> list[dict[str, Any]]:
+        """Leave the header and the rows up to the checkpoint; later ones, the half row of a full disk included, are driven again."""
         rows: list[dict[str, Any]] = []
         if start_step and layout.progress.exists():
             with layout.progress.open(newline="", encoding="utf-8") as file:
                 try:
-                    rows = [row for row in csv.DictReader(file) if int(row["timesteps"]) <= start_step]
-                except (KeyError, TypeError, ValueError):
+                    for row in csv.DictReader(file):
+                        if int(row["timesteps"]) > start_step:
+                            break
+                        rows.append(row)
+                except (KeyError, TypeError, ValueError, csv.Error):
                     raise RunDirectoryError(f"{layout.progress}: not a progress table; restore or remove it before --resume") from None
         with atomic_path(layout.progress) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
+        return rows
+
+
+def _csv_line(row: dict[str, Any]) -> str:
+    text = io.StringIO()
+    csv.DictWriter(text, _COLUMNS).writerow(row)
+    return text.getvalue()
 
 
 def line(figures: IterationFigures, total_timesteps: int) -> str:
@@ -75,7 +116,9 @@ def line(figures: IterationFigures, total_timesteps: int) -> str:
         f"return {_number(figures.episode_return, '6.2f')}  collisions {_percent(figures.collision_rate)}  "
         f"false braking {_percent(figures.false_braking_rate)}  workers {figures.healthy_workers}"
         + (f"  restarts {figures.worker_restarts}" if figures.worker_restarts else "")
+        + (f"  dropped {figures.workers_dropped}" if figures.workers_dropped else "")
         + (f"  faults {figures.faults}" if figures.faults else "")
+        + (f"  quarantined {figures.quarantined}" if figures.quarantined else "")
     )
 
 

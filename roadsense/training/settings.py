@@ -43,6 +43,10 @@ class TrainSettings(Settings):
     output_dir: Path | None = Field(None, description="the run directory itself (default: runs/<run_id>)")
     run_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", description="name of the run (default: run_<date>_<time>)")
     resume: Path | None = Field(None, description="run directory to go on with")
+    resume_anyway: bool = Field(False, description="with --resume: go on with another dataset, configuration or version all the same")
+    exact: bool = Field(
+        False, description="no episode crosses a checkpoint: a run resumed after a kill has the weights of one that was never killed"
+    )
     gui: bool = Field(False, description="open sumo-gui; implies --local")
     local: bool = Field(False, description="everything in this process, for a debugger")
     dashboard: bool = Field(False, description="serve Ray's dashboard on this machine's loopback")

@@ -5,27 +5,34 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from ray.rllib.algorithms.ppo import PPO
 
-from roadsense.artifacts.files import atomic_path
-from roadsense.env.record import EpisodeRecord
-from roadsense.errors import RunDirectoryError
-from roadsense.evaluation.episode_table import EpisodeTableWriter
+from roadsense.errors import RunDirectoryError, SumoError
+from roadsense.evaluation.episode_table import read_episodes, records_of
 from roadsense.model.policy_file import save_policy
 from roadsense.training import checkpoint as checkpoints
-from roadsense.training.algorithm import build, ppo_config
+from roadsense.training.algorithm import build, pop_failures, ppo_config
 from roadsense.training.cluster import ray_cluster
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
-from roadsense.training.figures import IterationFigures, RecentEpisodes
+from roadsense.training.exact import begin_generation, seed_learner
+from roadsense.training.faults import WorkerReport
+from roadsense.training.figures import RECENT_EPISODES, IterationFigures, RecentEpisodes
 from roadsense.training.generations import Generations
 from roadsense.training.guard import guarded
 from roadsense.training.plan import TrainingPlan
 from roadsense.training.progress import ProgressLog, Say
 from roadsense.training.result import learner_figures, timing_figures
+from roadsense.training.saving import Saver, parts_until
 from roadsense.training.stop import StopSignals
+
+# Iterations in a row in which every worker fails with an exception; waiting helps against a lost machine, not against those.
+_FUTILE_ITERATIONS = 3
+# For new machines in the place of lost ones.
+_LONGEST_WITHOUT_WORKERS_S = 1800.0
+_PAUSE_WITHOUT_WORKERS_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +45,9 @@ class TrainingSummary:
     elapsed_s: float
     steps_per_s: float
     worker_restarts: int
+    workers_dropped: int
     faults: int
+    quarantined: dict[str, str]  # scenario that was left out -> why
     reward_trend: list[list[float]]  # [timesteps, mean return of the last 100 episodes]
     stopped_early: bool
 
@@ -46,98 +55,180 @@ class TrainingSummary:
 class TrainingRun:
     """The state of a run between iterations."""
 
-    def __init__(self, plan: TrainingPlan, algorithm: PPO, state: checkpoints.TrainingState, say: Say) -> None:
+    def __init__(self, plan: TrainingPlan, algorithm: PPO, state: checkpoints.TrainingState, generations: Generations, say: Say) -> None:
         self._plan = plan
         self._algorithm = algorithm
-        self._layout = plan.layout
         self._state = state
+        self._resumed = state
+        self._generations = generations
+        self._say = say
         self._recent = RecentEpisodes(state.episodes, state.faults)
-        self._unsaved: list[EpisodeRecord] = []
-        self._trend: list[list[float]] = []
+        for part in parts_until(plan.layout, state.timesteps)[-RECENT_EPISODES:]:
+            self._recent.recall(records_of(read_episodes(part)))
+        self._saver = Saver(plan, say, state.timesteps)
         self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps)
-        self._saved_timesteps = state.timesteps
+        self._last_failure: str | None = None
+        self._told: set[str] = set()  # the last fault that was shown: one that comes in every iteration is shown once
+        self._futile = 0
+        self._futile_since_s: float | None = None
 
     def run(self, stop: StopSignals) -> TrainingSummary:
-        """Iterate until the steps are done or a stop is requested; a checkpoint is written either way."""
+        """Iterate until the steps are done or a stop is requested; a checkpoint is written either way.
+
+        Raises:
+            RunDirectoryError: nothing can be written any more; the message says where the training state has been rescued to.
+            SumoError: no worker delivers anything.
+        """
         settings = self._plan.settings
-        began_s, began_timesteps = time.monotonic(), self._state.timesteps
         try:
             while self._state.timesteps < settings.total_timesteps and not stop.requested():
                 self._iterate()
-                if self._state.timesteps // settings.checkpoint_every > self._saved_timesteps // settings.checkpoint_every:
-                    self._save()
-            if self._saved_timesteps != self._state.timesteps:
-                self._save()
+                if self._state.timesteps // settings.checkpoint_every > self._saver.saved_timesteps // settings.checkpoint_every:
+                    self._checkpoint()
+            if self._saver.saved_timesteps != self._state.timesteps:
+                self._saver.save(self._algorithm, self._described(self._next_generation()))
+        except RunDirectoryError as problem:
+            raise RunDirectoryError(f"{problem}; {self._rescued()}") from None
         finally:
             self._log.close()
-        elapsed_s = time.monotonic() - began_s
         return TrainingSummary(
             training_timesteps=self._state.timesteps,
             iterations=self._state.iteration,
             episodes=self._recent.episodes,
             elapsed_s=self._state.elapsed_s,
-            steps_per_s=(self._state.timesteps - began_timesteps) / elapsed_s if elapsed_s > 0 else 0.0,
+            steps_per_s=self._state.timesteps / self._state.elapsed_s if self._state.elapsed_s > 0 else 0.0,
             worker_restarts=self._state.worker_restarts,
+            workers_dropped=self._state.workers_dropped,
             faults=self._recent.faults,
-            reward_trend=self._trend,
+            quarantined=self._state.quarantined,
+            reward_trend=self._log.returns,
             stopped_early=self._state.timesteps < settings.total_timesteps,
         )
 
     def _iterate(self) -> None:
+        if self._plan.settings.exact:
+            seed_learner(self._plan.settings.seed, self._state.iteration)
         began_s = time.monotonic()
         result = self._algorithm.train()
-        records = self._pop_records()
+        reports = self._pop_reports()
         iteration_s = time.monotonic() - began_s
-        timesteps = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
-        figures = self._figures(result, timesteps, iteration_s, records)
-        self._log.add(figures)
-        if figures.episode_return is not None:
-            self._trend.append([float(timesteps), figures.episode_return])
-
-    def _figures(self, result: dict[str, Any], timesteps: int, iteration_s: float, records: list[EpisodeRecord]) -> IterationFigures:
-        group = self._algorithm.env_runner_group
-        self._recent.add(records)
-        self._unsaved.extend(records)
-        new_steps = timesteps - self._state.timesteps
-        restarts = int(result.get("fault_tolerance", {}).get("num_remote_worker_restarts", 0))
+        for failure in pop_failures(self._algorithm):
+            self._last_failure = failure
+            self._say(f"a worker failed and begins anew: {failure}")
+        for fault in {report.last_fault for report in reports if report.last_fault} - self._told:
+            self._told = {fault}
+            self._say(f"an episode failed: {fault}")
+        timesteps = int(result.get("env_runners", {}).get("num_env_steps_sampled_lifetime", self._state.timesteps))
+        self._look_for_life(delivered=timesteps > self._state.timesteps)
+        figures = self._figures(result, timesteps, iteration_s, reports)
+        if timesteps > self._state.timesteps:
+            self._log.add(figures)
         self._state = self._state.model_copy(
             update={
                 "timesteps": timesteps,
-                "iteration": self._state.iteration + 1,
-                "elapsed_s": self._state.elapsed_s + iteration_s,
-                "episodes": self._recent.episodes,
-                "faults": self._recent.faults,
-                "worker_restarts": restarts,
+                "iteration": figures.iteration,
+                "elapsed_s": figures.elapsed_s,
+                "episodes": figures.episodes,
+                "faults": figures.faults,
+                "worker_restarts": figures.worker_restarts,
+                "workers_dropped": figures.workers_dropped,
+                "recent_return": figures.episode_return,
             }
         )
+
+    def _figures(self, result: dict[str, Any], timesteps: int, iteration_s: float, reports: list[WorkerReport]) -> IterationFigures:
+        group = self._algorithm.env_runner_group
+        records = [record for report in reports for record in report.records]
+        self._recent.add(records, faults=sum(report.faults for report in reports))
+        self._saver.add(records)
+        restarts = self._resumed.worker_restarts + group.num_remote_worker_restarts()
+        self._quarantine(reports, tell_all=restarts > self._state.worker_restarts)
+        elapsed_s = self._state.elapsed_s + iteration_s
+        delivered = timesteps > self._state.timesteps
         return IterationFigures(
             timesteps=timesteps,
-            iteration=self._state.iteration,
-            elapsed_s=self._state.elapsed_s,
-            steps_per_s=new_steps / iteration_s,
+            iteration=self._state.iteration + delivered,
+            elapsed_s=elapsed_s,
+            steps_per_s=(timesteps - self._state.timesteps) / iteration_s,
             healthy_workers=group.num_healthy_remote_workers() if group.num_remote_workers() else 1,
             worker_restarts=restarts,
+            workers_dropped=self._resumed.workers_dropped + group.num_env_runners_dropped_lifetime(),
+            quarantined=len(self._state.quarantined),
             **self._recent.figures(),
             **timing_figures(result),
             **learner_figures(result),
         )
 
-    def _pop_records(self) -> list[EpisodeRecord]:
-        group = self._algorithm.env_runner_group
-        local = group.num_remote_workers() == 0
-        return [record for records in group.foreach_env_runner(_pop_records, local_env_runner=local) for record in records]
+    def _quarantine(self, reports: list[WorkerReport], *, tell_all: bool) -> None:
+        """Remember what workers leave out, and tell all of them; one that was restarted has forgotten."""
+        known = self._state.quarantined
+        new = {name: why for report in reports for name, why in report.quarantined.items() if name not in known}
+        for name, why in sorted(new.items()):
+            self._say(f"scenario {name} is left out: {why}")
+        complete = known | new
+        if new or (complete and tell_all):
+            self._state = self._state.model_copy(update={"quarantined": complete})
+            self._algorithm.env_runner_group.foreach_env_runner(
+                lambda runner: runner.leave_out(complete), local_env_runner=self._plan.local
+            )
 
-    def _save(self) -> None:
-        """Episodes first: a checkpoint must never be ahead of the table that belongs to it."""
-        layout = self._layout
-        layout.training_episodes.mkdir(exist_ok=True)
-        part = layout.training_episodes / f"until_{self._state.timesteps:09d}.parquet"
-        with atomic_path(part) as temporary, EpisodeTableWriter(temporary) as table:
-            for record in self._unsaved:
-                table.add(record, phase="train", policy="learning")
-        self._unsaved = []
-        checkpoints.save(self._algorithm, self._state, layout, self._plan.settings.keep_checkpoints)
-        self._saved_timesteps = self._state.timesteps
+    def _look_for_life(self, *, delivered: bool) -> None:
+        """Tell a short loss from one that no waiting mends.
+
+        Raises:
+            SumoError: every worker failed with an exception several times in a row, or none has been there for long.
+        """
+        if delivered:
+            self._futile, self._futile_since_s, self._last_failure = 0, None, None
+            return
+        now_s = time.monotonic()
+        if self._futile_since_s is None:
+            self._futile_since_s = now_s
+            self._say("no worker delivered a step; waiting for them to come back")
+        self._futile += 1
+        if self._last_failure is not None and self._futile > _FUTILE_ITERATIONS:
+            self._give_up(
+                f"every worker fails again and again, the last time with {self._last_failure}; mend the cause and use --resume "
+                "(--local --debug shows where it comes from)"
+            )
+        if now_s - self._futile_since_s > _LONGEST_WITHOUT_WORKERS_S:
+            self._give_up(
+                f"no worker has been there for {_LONGEST_WITHOUT_WORKERS_S / 60:.0f} minutes; see to the machines and use --resume"
+            )
+        time.sleep(_PAUSE_WITHOUT_WORKERS_S)
+
+    def _give_up(self, why: str) -> NoReturn:
+        if self._saver.saved_timesteps != self._state.timesteps:
+            self._saver.save(self._algorithm, self._described(self._next_generation()))
+        raise SumoError(why)
+
+    def _pop_reports(self) -> list[WorkerReport]:
+        group = self._algorithm.env_runner_group
+        reports: list[WorkerReport] = group.foreach_env_runner(_pop_report, local_env_runner=group.num_remote_workers() == 0)
+        return reports
+
+    def _checkpoint(self) -> None:
+        """Save where the plan says so; in an exact run everybody then begins anew, as after a resume."""
+        generation = self._next_generation()
+        if self._saver.try_to_save(self._algorithm, self._described(generation)) and self._plan.settings.exact:
+            begin_generation(self._algorithm, generation)
+
+    def _next_generation(self) -> int:
+        """That of the episodes after a checkpoint: in an exact run a new one, handed out before the checkpoint tells of it."""
+        return self._generations.next() if self._plan.settings.exact else self._generations.last
+
+    def _described(self, generation: int) -> checkpoints.TrainingState:
+        return self._state.model_copy(update={"generation": generation})
+
+    def _rescued(self) -> str:
+        if self._saver.saved_timesteps == self._state.timesteps:
+            return f"nothing is lost, go on with: roadsense train --resume {self._plan.layout.root}"
+        try:
+            # Not written to the counter's file, which cannot be written either; the checkpoint knows it.
+            root = self._saver.rescue(self._algorithm, self._described(self._generations.last + self._plan.settings.exact))
+            return f"the training state is saved, go on with: roadsense train --resume {root}"
+        except RunDirectoryError as problem:
+            return f"{problem}; {self._saver.saved_timesteps:,} of {self._state.timesteps:,} steps are in the newest checkpoint"
 
 
 def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
@@ -149,7 +240,7 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
     # The learner shares its cores with the workers; with more threads it would be several times slower, not faster.
     torch.set_num_threads(1)
     settings, layout = plan.settings, plan.layout
-    generations = Generations(layout.generations)
+    generations = Generations(layout.generations, used=-1 if plan.checkpoint is None else plan.checkpoint.state.generation)
     with ExitStack() as stack:
         stack.enter_context(guarded())
         wanted = 0 if plan.local else settings.num_env_runners
@@ -158,10 +249,16 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
         if cluster.address is not None:
             say(f"joined the Ray cluster at {cluster.address} with {cluster.cpus} CPUs")
         stack.enter_context(stop)
-        algorithm = _build(plan, num_env_runners, generations.next())
+        generation = generations.next() if plan.checkpoint is None or not settings.exact else plan.checkpoint.state.generation
+        algorithm = _build(plan, num_env_runners, generation, generations)
         stack.callback(algorithm.stop)
-        state = _starting_state(plan, algorithm)
-        summary = TrainingRun(plan, algorithm, state, say).run(stop)
+        state = plan.starting_state()
+        if plan.checkpoint is not None:
+            checkpoints.restore(algorithm, plan.checkpoint)
+            if settings.exact:
+                # Building the workers' networks has drawn from their generators.
+                begin_generation(algorithm, generation)
+        summary = TrainingRun(plan, algorithm, state, generations, say).run(stop)
         module = algorithm.get_module()
         if module is None:
             raise RunDirectoryError("the algorithm holds no policy to package; report this as a bug in RoadSense")
@@ -171,11 +268,11 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
     return summary
 
 
-def _pop_records(runner: ConvoyEnvRunner) -> list[EpisodeRecord]:
-    return runner.pop_records()
+def _pop_report(runner: ConvoyEnvRunner) -> WorkerReport:
+    return runner.pop_report()
 
 
-def _build(plan: TrainingPlan, num_env_runners: int, generation: int) -> PPO:
+def _build(plan: TrainingPlan, num_env_runners: int, generation: int, generations: Generations) -> PPO:
     settings = plan.settings
     rollout = RolloutSettings(
         dataset_dir=plan.dataset_dir,
@@ -188,18 +285,6 @@ def _build(plan: TrainingPlan, num_env_runners: int, generation: int) -> PPO:
         run_seed=settings.seed,
         generation=generation,
         num_workers=max(1, num_env_runners),
+        quarantined=plan.starting_state().quarantined,
     )
-    return build(ppo_config(settings, rollout, num_env_runners, Generations(plan.layout.generations)))
-
-
-def _starting_state(plan: TrainingPlan, algorithm: PPO) -> checkpoints.TrainingState:
-    if plan.checkpoint is None:
-        return checkpoints.TrainingState(
-            timesteps=0, iteration=0, elapsed_s=0.0, episodes=0, faults=0, worker_restarts=0, dataset_hash=plan.dataset.hash
-        )
-    checkpoints.restore(algorithm, plan.checkpoint)
-    for part in plan.layout.training_episodes.glob("until_*.parquet"):
-        # Episodes driven after the checkpoint are driven again under new identities.
-        if int(part.stem.removeprefix("until_")) > plan.checkpoint.state.timesteps:
-            part.unlink()
-    return plan.checkpoint.state
+    return build(ppo_config(settings, rollout, num_env_runners, generations))

@@ -1,6 +1,9 @@
-"""Long runs: `make soak`."""
+"""Long runs: `make soak`; and a minute of the same in every run of the tests."""
 
 import os
+import subprocess
+import sys
+import time
 
 import numpy as np
 import psutil
@@ -39,3 +42,37 @@ def test_three_thousand_episodes_over_the_whole_dataset(dataset_dir):
     assert (last["processes"], last["descriptors"]) == (first["processes"], first["descriptors"])
     assert last["own_mb"] < 1.05 * first["own_mb"]
     assert last["sumo_mb"] < 1.05 * first["sumo_mb"]
+
+
+def soak(dataset_dir, *flags):
+    command = [sys.executable, "-m", "roadsense", "soak", "--dataset_dir", str(dataset_dir), *map(str, flags)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    print(done.stderr, done.stdout)
+    return done
+
+
+def check(done, least_faults):
+    faults = [line for line in done.stderr.splitlines() if "driving again after" in line]
+    assert len(faults) >= least_faults
+    assert f"{len(faults)} faults survived, nothing lost, nothing left" in done.stdout
+    table = {words[0]: words[1:] for line in done.stdout.splitlines() if len(words := line.split()) == 4}
+    assert table["processes"] == ["4", "4", "0"] and table["ports"] == ["2", "2", "0"] and table["directories"] == ["2", "2", "0"]
+    return table
+
+
+@pytest.mark.timeout(300)
+def test_a_minute_of_faults(dataset_dir):
+    done = soak(dataset_dir, "--minutes", 1, "--fault_every", 4, "--set", "sumo.timeout_s=2")
+    table = check(done, least_faults=8)
+    assert abs(int(table["descriptors"][1]) - int(table["descriptors"][0])) <= 6
+    assert all(kind in done.stdout for kind in ("simulator killed", "simulator stopped", "worker killed"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_half_an_hour_of_faults(dataset_dir):
+    began_s = time.monotonic()
+    done = soak(dataset_dir, "--minutes", 30, "--fault_every", 20)
+    assert time.monotonic() - began_s > 1800
+    check(done, least_faults=60)

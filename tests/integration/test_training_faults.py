@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,11 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from tests_support import SMALL, metrics, roadsense, start, wait_for_line
+
+from roadsense.cli import main, train
+from roadsense.cli.flags import Parser
+from roadsense.scenario.generate import GenerateSettings, generate
+from roadsense.training.plan import plan_training
 
 
 @pytest.fixture
@@ -124,3 +130,29 @@ def _on_core(core: int):
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_resume_refuses_another_version_unless_told(copied_run, capsys):
+    state = sorted((copied_run / "checkpoints").iterdir())[-1] / "roadsense.json"
+    content = json.loads(state.read_text())
+    assert content["versions"]["ray"] == "2.60.0" and content["config"]["seed"] == 42
+    state.write_text(json.dumps(content | {"versions": content["versions"] | {"ray": "2.59.1"}}))
+    assert main(["train", "--resume", str(copied_run)]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and "ray 2.59.1" in error and "2.60.0" in error and "--resume_anyway" in error
+    assert plan_training(flags_of("--resume", copied_run, "--resume_anyway")).checkpoint is not None
+
+
+def test_resume_anyway_takes_another_configuration_and_dataset(copied_run, tmp_path):
+    generate(GenerateSettings(output_dir=tmp_path / "other", seed=9, train_count=2, eval_count=1))
+    changed = flags_of("--resume", copied_run, "--learning_rate", 0.1, "--dataset_dir", tmp_path / "other", "--resume_anyway")
+    assert changed.learning_rate == 0.1
+    plan = plan_training(changed)
+    assert plan.starting_state().dataset_hash == plan.dataset.hash != plan.checkpoint.state.dataset_hash
+    assert plan.recorded_settings()["resume_anyway"] is False
+
+
+def flags_of(*words):
+    parser = Parser()
+    train.add_flags(parser)
+    return train.settings(parser.parse_args([str(word) for word in words]))

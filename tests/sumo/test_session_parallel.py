@@ -105,6 +105,54 @@ def test_64_sessions_that_start_at_once_drive_their_own_scenarios(road, make_ses
         assert state.vehicles.x_m.tolist() == answers[worker][slot]["x_m"]
 
 
+# One start after the other on each of its threads, in a band that is nearly used up: every start meets leases and dying simulators.
+STARTER = """
+import json, sys
+from concurrent.futures import ThreadPoolExecutor
+from roadsense.config import SumoSettings
+from roadsense.sumo.session import SumoSession
+
+jobs = json.loads(sys.stdin.readline())
+settings = SumoSettings(first_port=17000, last_port=17031, start_timeout_s=120)
+
+def run(job):
+    with SumoSession(settings, ego_id=job["ego"]) as session:
+        session.reset(job["options"], seed=job["seed"])
+        state = session.step()
+        return {"ids": state.vehicles.ids, "port": session.port, "starts": session.restarts}
+
+with ThreadPoolExecutor(3) as pool:
+    print(json.dumps(list(pool.map(run, jobs))), flush=True)
+"""
+
+
+def test_200_starts_from_8_processes_drive_their_own_scenarios(road):
+    jobs = [
+        [
+            {
+                "ego": f"E{worker}x{start}",
+                "options": road.options(f"start_{worker}_{start}", departures={f"E{worker}x{start}": 0.0, f"P{worker}x{start}": 0.0}),
+                "seed": 100 * worker + start,
+            }
+            for start in range(25)
+        ]
+        for worker in range(8)
+    ]
+    workers = [subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in jobs]
+    try:
+        for worker, own in zip(workers, jobs, strict=True):
+            say(worker, json.dumps(own))
+        answers = [json.loads(worker.stdout.readline()) for worker in workers]
+        assert [worker.wait(30) for worker in workers] == [0] * 8
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    for job, answer in zip((job for own in jobs for job in own), (answer for own in answers for answer in own), strict=True):
+        assert answer["ids"] == [job["ego"], job["ego"].replace("E", "P")] and answer["starts"] == 1
+    assert len({answer["port"] for own in answers for answer in own}) > 16
+
+
 def say(worker, line):
     worker.stdin.write(line + "\n")
     worker.stdin.flush()

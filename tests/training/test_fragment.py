@@ -94,7 +94,7 @@ def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore
                 one.get_extra_model_outputs(Columns.ACTION_LOGP), other.get_extra_model_outputs(Columns.ACTION_LOGP), rtol=0, atol=1e-5
             )
     assert len(set(names.values())) == len(names) > 3
-    assert [record.identity for record in ours.pop_records()] == [record.identity for record in theirs.pop_records()]
+    assert [record.identity for record in ours.pop_report().records] == [record.identity for record in theirs.pop_report().records]
     found, wanted = ours.get_metrics(), theirs.get_metrics()
     for key in ("num_env_steps_sampled", "num_episodes", "episode_return_mean", "episode_len_mean"):
         assert found[key].peek() == pytest.approx(wanted[key].peek())
