@@ -31,12 +31,14 @@ def identities(root) -> list[str]:
 def kill_after_checkpoint(process, root, name: str) -> None:
     """SIGKILL in the iteration after the checkpoint."""
     deadline_s = time.monotonic() + 200
-    while not (root / "checkpoints" / name).exists():
-        assert process.poll() is None and time.monotonic() < deadline_s, process.communicate()[0]
-        time.sleep(0.02)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        while not (root / "checkpoints" / name).exists():
+            assert process.poll() is None and time.monotonic() < deadline_s, f"no {name}, exit code {process.returncode}"
+            time.sleep(0.02)
+        time.sleep(0.3)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.slow

@@ -99,6 +99,17 @@ def test_a_second_signal_ends_everything_at_once(dataset_dir, tmp_path):
         "train", "--dataset_dir", dataset_dir, "--output_dir", tmp_path / "run", "--num_env_runners", 1, "--num_envs_per_env_runner", 2,
         "--n_steps", 1_000_000, "--total_timesteps", 10_000_000, "--skip_eval",
     )  # fmt: skip
+    try:
+        children = second_signal(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert psutil.wait_procs(children, timeout=GONE_WITHIN_S)[1] == []
+
+
+def second_signal(process) -> list[psutil.Process]:
+    """Signal twice; everything that the driver had started."""
     deadline_s = time.monotonic() + 200
     while not [child for child in processes(process, "sumo") if child.name() == "sumo"]:
         assert process.poll() is None and time.monotonic() < deadline_s
@@ -110,5 +121,4 @@ def test_a_second_signal_ends_everything_at_once(dataset_dir, tmp_path):
     process.send_signal(signal.SIGTERM)
     process.wait(GONE_WITHIN_S)
     assert process.returncode == -signal.SIGTERM
-    assert psutil.wait_procs(children, timeout=GONE_WITHIN_S)[1] == []
-    process.communicate()
+    return children
