@@ -6,14 +6,17 @@ The same function stands behind `roadsense train`, `roadsense pipeline` and the 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
+from roadsense.artifacts.cost import cost_so_far
 from roadsense.artifacts.files import sha256_of, write_json
 from roadsense.artifacts.layout import RunLayout
 from roadsense.artifacts.provenance import collect_provenance
+from roadsense.cloud.mirror import RunMirror
 from roadsense.evaluation.compare import compare
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
 from roadsense.evaluation.judgement import Judgement
@@ -23,6 +26,7 @@ from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.evaluation.table import print_judgement, table_console
 from roadsense.scenario.dataset import Dataset
 from roadsense.training.plan import TrainingPlan, plan_training
+from roadsense.training.progress import Say
 from roadsense.training.settings import TrainSettings
 from roadsense.training.stop import StopSignals
 from roadsense.training.train import TrainingSummary, train
@@ -47,13 +51,16 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
     plan = plan_training(settings)
     console = Console(stderr=True, quiet=quiet, highlight=False)
     console.print(describe(plan), markup=False, soft_wrap=True)
-    _prepare(plan)
-    stop = StopSignals()
-    summary = train(plan, stop, lambda line: console.print(line, markup=False, soft_wrap=True))
-    judgement = None
-    if not settings.skip_eval and not stop.requested():
-        judgement = _evaluate(plan, console)
-    _write_results(plan, summary, judgement)
+    with ExitStack() as stack:
+        if settings.mirror is not None:
+            stack.enter_context(RunMirror(plan.layout.root, settings.mirror))
+        _prepare(plan)
+        stop = StopSignals()
+        summary = train(plan, stop, _teller(console, plan.layout))
+        judgement = None
+        if not settings.skip_eval and not stop.requested():
+            judgement = _evaluate(plan, console)
+        _write_results(plan, summary, judgement)
     if stop.requested():
         console.print(f"stopped at {summary.training_timesteps:,} steps; go on with: roadsense train --resume {plan.layout.root}")
     return ExperimentResult(layout=plan.layout, summary=summary, judgement=judgement, exit_code=stop.exit_code)
@@ -64,6 +71,11 @@ def show_result(result: ExperimentResult) -> None:
     console = table_console()
     if result.judgement is not None:
         print_judgement(console, result.judgement, "evaluation: identical episodes for every policy")
+    cost = cost_so_far()
+    if cost is not None:
+        console.print(
+            f"cost so far: ${cost.cost_usd:.2f} (at most ${cost.cost_usd_at_most:.2f}) after {cost.hours:.2f} hours", soft_wrap=True
+        )
     console.print(f"run directory: {result.layout.root}", soft_wrap=True)
 
 
@@ -78,6 +90,17 @@ def describe(plan: TrainingPlan) -> str:
         f"{workers} x {settings.num_envs_per_env_runner} SUMO processes, seed {settings.seed}\n"
         f"run directory: {plan.layout.root}" + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
     )
+
+
+def _teller(console: Console, layout: RunLayout) -> Say:
+    """Shows lines, and keeps them in the run directory."""
+
+    def tell(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+        with layout.log.open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+
+    return tell
 
 
 def _prepare(plan: TrainingPlan) -> None:
@@ -136,7 +159,9 @@ def _write_results(plan: TrainingPlan, summary: TrainingSummary, judgement: Judg
         "emulator_params": str(plan.emulator_params) if plan.emulator_params else "packaged: convoy",
         "emulator_params_hash": plan.emulator_params_hash,
     }
-    write_json(layout.metrics, metrics_content(config, asdict(summary), judgement, plan.run_id))
+    cost = cost_so_far()
+    training = asdict(summary) | ({"cost": cost.as_dict()} if cost is not None else {})
+    write_json(layout.metrics, metrics_content(config, training, judgement, plan.run_id))
     _write_provenance(plan, artifacts=[layout.model, layout.metrics, layout.config, layout.manifest, layout.progress, layout.episodes])
 
 

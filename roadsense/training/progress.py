@@ -9,10 +9,12 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from roadsense.artifacts.cost import cost_so_far
 from roadsense.artifacts.files import atomic_path
 from roadsense.artifacts.layout import RunLayout
 from roadsense.errors import RunDirectoryError
 from roadsense.training.figures import IterationFigures
+from roadsense.training.ray_metrics import RayMetrics
 
 Say = Callable[[str], None]  # shows one line to the user
 
@@ -29,6 +31,7 @@ class ProgressLog:
     def __init__(self, layout: RunLayout, total_timesteps: int, say: Say, start_step: int = 0) -> None:
         self._total_timesteps = total_timesteps
         self._say = say
+        self._metrics = RayMetrics()
         self._keep_rows_until(layout, start_step)
         self._file = layout.progress.open("a", newline="", encoding="utf-8")
         self._rows = csv.DictWriter(self._file, _COLUMNS)
@@ -43,6 +46,7 @@ class ProgressLog:
         for name, value in row.items():
             if value is not None and name != "timesteps":
                 self._board.add_scalar(_board_name(name), value, figures.timesteps)
+        self._metrics.publish(figures)
         self._say(line(figures, self._total_timesteps))
 
     def close(self) -> None:
@@ -70,12 +74,14 @@ def line(figures: IterationFigures, total_timesteps: int) -> str:
     """One line of live progress."""
     left = max(0, total_timesteps - figures.timesteps)
     eta_s = left / figures.steps_per_s if figures.steps_per_s > 0 else 0.0
+    cost = cost_so_far()
     return (
         f"{figures.timesteps:>9,}/{total_timesteps:,} steps  {figures.steps_per_s:6,.0f} steps/s  ETA {_clock(eta_s)}  "
         f"return {_number(figures.episode_return, '6.2f')}  collisions {_percent(figures.collision_rate)}  "
         f"false braking {_percent(figures.false_braking_rate)}  workers {figures.healthy_workers}"
         + (f"  restarts {figures.worker_restarts}" if figures.worker_restarts else "")
         + (f"  faults {figures.faults}" if figures.faults else "")
+        + (f"  ${cost.cost_usd:.2f}" if cost is not None else "")
     )
 
 

@@ -18,6 +18,7 @@ from roadsense.model.policy_file import save_policy
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, ppo_config
 from roadsense.training.cluster import ray_cluster
+from roadsense.training.draining import DrainingNodes
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.figures import IterationFigures, RecentEpisodes
 from roadsense.training.generations import Generations
@@ -61,10 +62,14 @@ class TrainingRun:
         """Iterate until the steps are done or a stop is requested; a checkpoint is written either way."""
         settings = self._plan.settings
         began_s, began_timesteps = time.monotonic(), self._state.timesteps
+        draining = DrainingNodes()
         try:
             while self._state.timesteps < settings.total_timesteps and not stop.requested():
                 self._iterate()
-                if self._state.timesteps // settings.checkpoint_every > self._saved_timesteps // settings.checkpoint_every:
+                if (
+                    self._state.timesteps // settings.checkpoint_every > self._saved_timesteps // settings.checkpoint_every
+                    or draining.any()
+                ):
                     self._save()
             if self._saved_timesteps != self._state.timesteps:
                 self._save()
