@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "compare": "judge policies against each other from recorded episodes",
     "replay": "play a recorded episode again, exactly",
     "bench": "measure how fast this machine drives and learns, beside a yardstick",
+    "cloud": "plan, run, watch and end training on AWS, under a monthly limit",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -29,7 +30,7 @@ _INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 defects found, 2 bad input, 4 dependency, 130 / 143 stopped by a signal."""
+    """Run a command and return its exit code: 0 done, 1 defects found, 2 bad input, 3 budget, 4 dependency, 130 / 143 stopped."""
     words = with_underscores(sys.argv[1:] if argv is None else argv)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # own parts are named module:function; the user's modules lie where the user works

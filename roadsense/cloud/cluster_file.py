@@ -41,7 +41,7 @@ def read_cluster_file(path: Path) -> dict[str, Any]:
     types = content.get("available_node_types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or set(types) != {HEAD, WORKER} or content.get("head_node_type") != HEAD:
         raise ConfigError(f"{path}: needs available_node_types {HEAD!r} and {WORKER!r} with {HEAD!r} as head_node_type")
-    return content
+    return dict(content)
 
 
 def money_and_door_problems(content: Mapping[str, Any]) -> list[str]:
