@@ -35,7 +35,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_settings_flags(parser, CloudSettings)
     parser.add_argument("--resume", metavar="ADDRESS", help="s3:// address of a run to go on with")
     parser.add_argument("--script", type=Path, default=Path("experiments/ppo_convoy.py"), help="recipe that ray submit copies to the head")
-    parser.add_argument("job_flags", nargs="*", metavar="-- FLAGS", help="flags of roadsense pipeline for the job")
+    parser.epilog = "After -- come flags of roadsense pipeline for the job: roadsense cloud run -- --seed 7"
 
 
 def run(flags: argparse.Namespace) -> int:

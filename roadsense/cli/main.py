@@ -69,11 +69,19 @@ def _run(words: Sequence[str]) -> int:
             module = importlib.import_module(f"roadsense.cli.{command}")
             module.add_flags(sub)
             sub.set_defaults(run_command=module.run)
+    words, job_flags = _split(words) if name == "cloud" else (words, [])
     flags, unknown = parser.parse_known_args(words)
+    flags.job_flags = job_flags
     if unknown:
         known = [option for action in commands.choices[flags.command]._actions for option in action.option_strings]
         raise UsageError(f"{flags.command} has no {unknown[0]}{suggest(unknown[0], known)}; see roadsense {flags.command} --help")
     return int(flags.run_command(flags))
+
+
+def _split(words: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """The words before and after `--`: what follows belongs to the job on the machines."""
+    position = list(words).index("--") if "--" in words else len(words)
+    return words[:position], list(words[position + 1 :])
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ _LOG: Final = logging.getLogger(__name__)
 _MISSING: Final = ("NotFound", "NoSuchEntity", "NoSuchBucket", "404", "NotFoundException", "RepositoryNotFoundException")
 
 
-def session() -> Any:
+def session(attempts: int = 4) -> Any:
     """A boto3 session whose clients give up after seconds and not after minutes."""
     try:
         import boto3
@@ -24,7 +24,7 @@ def session() -> Any:
 
     made = boto3.Session()
     made._session.set_default_client_config(
-        Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+        Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": attempts})
     )
     return made
 
@@ -50,7 +50,7 @@ def asked(work: Callable[[Any], Result]) -> Result | None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return work(session())
+        return work(session(attempts=1))
     except (BotoCoreError, ClientError, KeyError, ValueError) as problem:
         _LOG.debug("AWS gave no answer: %s", problem)
         return None

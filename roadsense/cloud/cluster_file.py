@@ -64,6 +64,13 @@ def shape_problems(content: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def worker_cpus(content: Mapping[str, Any], worker_type: str, vcpus: int) -> int:
+    """Env runners of one worker: what the file says of its own machine type, else the type's vCPUs."""
+    worker = content["available_node_types"][WORKER]
+    own = worker["node_config"].get("InstanceType") == worker_type
+    return int(worker.get("resources", {}).get("CPU", vcpus)) if own else vcpus
+
+
 def render(
     content: Mapping[str, Any],
     *,

@@ -49,7 +49,9 @@ class Estimate:
         return min(self.worst_case_usd, math.ceil(100 * (hours + _MARGIN_HOURS) * self.usd_per_hour_worst) / 100)
 
 
-def estimate(settings: CloudSettings, region: str, zones: tuple[str, ...] = (), head_type: str | None = None) -> Estimate:
+def estimate(
+    settings: CloudSettings, region: str, zones: tuple[str, ...] = (), head_type: str | None = None, worker_cpus: int | None = None
+) -> Estimate:
     """The figures of a launch.
 
     Raises:
@@ -58,7 +60,7 @@ def estimate(settings: CloudSettings, region: str, zones: tuple[str, ...] = (), 
     preset = PRESETS[settings.preset]
     sagemaker = preset.head_type is None
     workers = 1 if settings.single or sagemaker else settings.max_workers or preset.max_workers
-    runners = workers * preset.worker_vcpus
+    runners = workers * (worker_cpus or preset.worker_vcpus)
     table = price_table()
     worker = look_up(preset.worker_type, region, zones)
     alone = settings.single or sagemaker

@@ -19,7 +19,7 @@ import yaml
 
 from roadsense.artifacts.files import write_json
 from roadsense.cloud.account import account_id, end_machines, ensure_budget, machines, reported_spend_usd
-from roadsense.cloud.cluster_file import HEAD, read_cluster_file, render, require_sound
+from roadsense.cloud.cluster_file import HEAD, read_cluster_file, render, require_sound, worker_cpus
 from roadsense.cloud.estimate import Estimate, estimate
 from roadsense.cloud.launch_file import (
     LAUNCH_FILE,
@@ -35,7 +35,7 @@ from roadsense.cloud.launch_file import (
 from roadsense.cloud.ledger import Ledger, LedgerEntry
 from roadsense.cloud.mirror import fetch_run
 from roadsense.cloud.object_store import ObjectStore
-from roadsense.cloud.settings import CloudSettings
+from roadsense.cloud.settings import PRESETS, CloudSettings
 from roadsense.cloud.single import start_single, wait_for_single
 from roadsense.errors import BudgetError, CloudError, RoadSenseError, UsageError
 
@@ -75,7 +75,9 @@ def plan_launch(settings: CloudSettings) -> LaunchPlan:
     provider = content["provider"]
     zones = tuple(provider.get("availability_zone", "").split(",")) if provider.get("availability_zone") else ()
     head_type = content["available_node_types"]["head"]["node_config"]["InstanceType"]
-    figures = estimate(settings, provider["region"], zones, head_type)
+    preset = PRESETS[settings.preset]
+    cpus = worker_cpus(content, preset.worker_type, preset.worker_vcpus)
+    figures = estimate(settings, provider["region"], zones, head_type, cpus)
     spent = open_ledger(settings).spent_usd()
     return LaunchPlan(settings=settings, content=content, region=provider["region"], estimate=figures, spent_usd=spent)
 
@@ -131,7 +133,7 @@ def _cluster(plan: LaunchPlan, launch: Launch, folder: Path, words: Sequence[str
         launch_id=launch.launch_id,
         deadline=launch.deadline,
         worker_type=preset.worker_type,
-        worker_vcpus=preset.worker_vcpus,
+        worker_vcpus=launch.env_runners // workers,
         max_workers=workers,
     )
     made["file_mounts"] = made.get("file_mounts", {}) | {f"~/{LAUNCH_FILE}": str((folder / LAUNCH_FILE).absolute())}

@@ -150,12 +150,21 @@ def fetch_run(address: str, directory: Path) -> Path:
         target = directory / file.key
         if not (target.is_file() and target.stat().st_size == file.size_bytes and parts[0] == "checkpoints"):
             store.fetch(file.key, target)
+    skip_generations(directory)
+    return directory
+
+
+def skip_generations(directory: Path) -> None:
+    """Move a run's counter of generations past every one that the run can have handed out since it was copied.
+
+    Raises:
+        RunDirectoryError: the counter cannot be read or written.
+    """
     generations = RunLayout(directory).generations
     if generations.exists():
-        last = read_json_object(generations, RunDirectoryError).get("last")
-        if isinstance(last, int):
-            write_json(generations, {"last": last + _GENERATION_MARGIN})
-    return directory
+        counter = read_json_object(generations, RunDirectoryError)
+        if isinstance(counter.get("last"), int):
+            write_json(generations, counter | {"last": counter["last"] + _GENERATION_MARGIN})
 
 
 def _copying_order(key: str) -> tuple[int, str]:

@@ -38,11 +38,11 @@ def single_boot_script(cluster_boot: str, launch: Launch, image: str, words: Seq
     registry = image.split("/")[0]
     return (
         f"{before}{docker}{after}"
-        f"mkdir -p /launch /work && chmod 777 /work\n"
-        f"cat > /launch/{LAUNCH_FILE} <<'LAUNCH'\n{launch.model_dump_json(indent=2)}\nLAUNCH\n"
+        f"mkdir -p /var/lib/roadsense/launch /var/lib/roadsense/work && chmod 777 /var/lib/roadsense/work\n"
+        f"cat > /var/lib/roadsense/launch/{LAUNCH_FILE} <<'LAUNCH'\n{launch.model_dump_json(indent=2)}\nLAUNCH\n"
         f"aws ecr get-login-password --region {launch.region} | docker login --username AWS --password-stdin {registry}\n"
         f"docker run --rm --name roadsense --network host --shm-size 2g --ulimit nofile=65536:65536 --cap-drop=ALL"
-        f" --security-opt=no-new-privileges -v /launch:/launch:ro -v /work:/work -w /work"
+        f" --security-opt=no-new-privileges -v /var/lib/roadsense/launch:/launch:ro -v /var/lib/roadsense/work:/work -w /work"
         f" {image} roadsense {job} > /var/log/roadsense_job.log 2>&1\n"
         f"# Ended by itself, well or not; only where the results could not be uploaded the machine stays until its deadline.\n"
         f"[ $? -eq {UPLOAD_FAILED} ] || shutdown -h now\n"

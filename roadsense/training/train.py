@@ -17,6 +17,7 @@ from roadsense.evaluation.episode_table import EpisodeTableWriter
 from roadsense.model.policy_file import save_policy
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, ppo_config
+from roadsense.training.capacity import require_same_versions, wait_for_workers
 from roadsense.training.cluster import ray_cluster
 from roadsense.training.draining import DrainingNodes
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
@@ -162,6 +163,8 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
         num_env_runners = cluster.cpus if wanted is None else wanted
         if cluster.address is not None:
             say(f"joined the Ray cluster at {cluster.address} with {cluster.cpus} CPUs")
+            num_env_runners = wait_for_workers(num_env_runners, say)
+            require_same_versions()
         stack.enter_context(stop)
         algorithm = _build(plan, num_env_runners, generations.next())
         stack.callback(algorithm.stop)

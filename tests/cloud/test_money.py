@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import boto3
 import pytest
@@ -129,6 +130,9 @@ def test_quotes_and_list_prices_of_aws_are_used(aws, monkeypatch):
     ]
 
     class Session:
+        def __init__(self, attempts=4):
+            pass
+
         def client(self, name, **_):
             return {"pricing": pricing, "ec2": ec2}[name]
 
@@ -222,7 +226,7 @@ def test_machines_are_ended_whatever_happens_and_the_job_is_missed(laptop, capsy
 
 
 def newest_launch():
-    return sorted(os.path.join(os.environ["XDG_STATE_HOME"], "roadsense", "launches", name) for name in os.listdir(os.path.join(os.environ["XDG_STATE_HOME"], "roadsense", "launches")))[-1].rsplit("/", 1)[-1]  # fmt: skip
+    return max(path.name for path in Path(os.environ["XDG_STATE_HOME"], "roadsense", "launches").iterdir())
 
 
 def test_ray_up_that_fails_ends_what_it_started(laptop, capsys):
