@@ -86,7 +86,7 @@ def wait_for(what, condition, process, timeout_s=300):
         if process.poll() is not None or time.monotonic() > end:
             process.kill()
             raise AssertionError(f"never happened: {what}; output:\n{process.communicate(timeout=30)[0][-6000:]}")
-        time.sleep(1.5)
+        time.sleep(3)
     print(f"{time.strftime('%T')} {what}: {str(value)[:100]}", flush=True)
     return value
 

@@ -64,14 +64,14 @@ class Lab:
 
     def __init__(self, work, python=sys.executable):
         self.work = Path(work).resolve()
+        for name in ("home", "bin", "box"):
+            (self.work / name).mkdir(parents=True)
         ask = "import json, sys, ray, boto3, roadsense; print(json.dumps(sys.path + [sys.prefix, sys.base_prefix]))"
         paths = [*json.loads(subprocess.check_output([python, "-c", ask], cwd="/")), str(self.work), str(HERE)]
         keep = sorted({path for path in paths if os.path.isdir(path)})
         self._config = {
             "work": str(self.work), "python": os.path.abspath(python), "keep": keep, "host_netns": os.readlink("/proc/self/ns/net")
         }  # fmt: skip
-        for name in ("home", "bin", "box"):
-            (self.work / name).mkdir(parents=True)
         (self.work / "lab.json").write_text(json.dumps(self._config))
         (self.work / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         users = [line.split(":") for line in Path("/etc/passwd").read_text().splitlines(keepends=True)]
