@@ -110,7 +110,9 @@ def main():
     for name in ("key", "hostkey"):
         sh(f"ssh-keygen -q -t ed25519 -N '' -f '{WORK}/{name}'")
     with (WORK / "moto.log").open("wb") as out:
-        moto = subprocess.Popen([sys.executable, str(lab.HERE / "moto_server.py"), "-H", lab.GATE, "-p", str(lab.PORT)], stdout=out, stderr=out)
+        moto = subprocess.Popen(
+            [sys.executable, str(lab.HERE / "moto_server.py"), "-H", lab.GATE, "-p", str(lab.PORT)], stdout=out, stderr=out
+        )
     while socket.socket().connect_ex((lab.GATE, lab.PORT)):
         if moto.poll() is not None:
             sys.exit((WORK / "moto.log").read_text()[-2000:])
