@@ -74,18 +74,20 @@ def lab(repository):
 
 
 def cloud_run(lab, *words):
-    """`roadsense cloud run` on the laptop, in the background; its output goes to a file."""
+    """`roadsense cloud run` on the laptop, in the background; its output goes to `output.txt` in the laptop's folder."""
     roadsense = Path(sys.executable).with_name("roadsense")
     command = [roadsense, "cloud", "run", "--email", "me@example.org", "--max_hours", "1", *words]
-    return lab.laptop(*command, cwd=lab.folder)
+    with (lab.folder / "output.txt").open("wb") as out:
+        process = lab.laptop(*command, cwd=lab.folder, stdout=out)
+    process.output = lab.folder / "output.txt"
+    return process
 
 
-def wait_for(what, condition, process, timeout_s=300):
+def wait_for(what, condition, process, timeout_s=700):
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         if process.poll() is not None or time.monotonic() > end:
-            process.kill()
-            raise AssertionError(f"never happened: {what}; output:\n{process.communicate(timeout=30)[0][-6000:]}")
+            raise AssertionError(f"never happened: {what}; output:\n{process.output.read_text()[-6000:]}")
         time.sleep(3)
     print(f"{time.strftime('%T')} {what}: {str(value)[:100]}", flush=True)
     return value
@@ -106,15 +108,15 @@ def rows(lab):
     return len(lines) - 1
 
 
-def finish(process, timeout_s=300):
-    output, _ = process.communicate(timeout=timeout_s)
-    return process.returncode, output
+def finish(process, timeout_s=700):
+    process.wait(timeout=timeout_s)
+    return process.returncode, process.output.read_text()
 
 
 @needs_lab
 @pytest.mark.root
 @pytest.mark.cloudlab
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_launch_spot_notice_loss_of_a_worker_and_the_end(lab):
     """No periodic checkpoint comes in this run, so those that appear were written because a node was draining."""
     process = cloud_run(lab, "--total_timesteps", "24000", "--", *JOB, "--checkpoint_every", "1000000")
@@ -145,7 +147,7 @@ def test_launch_spot_notice_loss_of_a_worker_and_the_end(lab):
 @needs_lab
 @pytest.mark.root
 @pytest.mark.cloudlab
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_loss_of_the_head_and_resume(lab):
     process = cloud_run(lab, "--total_timesteps", "200000", "--", *JOB, "--checkpoint_every", "800")
     wait_for("a checkpoint is in the bucket", lambda: stored(lab, r"checkpoints/step_\d+/roadsense.json"), process)
@@ -157,7 +159,7 @@ def test_loss_of_the_head_and_resume(lab):
     assert all(state == "terminated" for _, state, _, _ in json.loads(lab.python(STATUS)))
     newest = max(int(re.search(r"step_(\d+)", key)[1]) for key in stored(lab, r"checkpoints/step_\d+/roadsense.json"))
     process = cloud_run(lab, "--resume", address, "--total_timesteps", str(newest + 1600))
-    code, output = finish(process, 400)
+    code, output = finish(process)
     assert code == 0, output[-6000:]
     assert "resumed from: step_" in output
     metrics = json.loads(lab.python(READ, stored(lab, "metrics.json$")[0]))

@@ -19,7 +19,7 @@ TOOLS = "ip unshare nsenter mount hostname sshd ssh ssh-keygen rsync".split()
 UNSHARE = "unshare --mount --pid --uts --fork --kill-child --mount-proc".split()
 SYSTEM_PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}  # the laptop's only
-GUARD_S = "20"  # of the machines' guard, instead of five minutes
+GUARD_S = "90"  # of the machines' guard, instead of five minutes
 
 
 def missing_tools():
@@ -49,6 +49,7 @@ def environment(config):
         "LAB_WORK": work, "LAB_HERE": str(HERE), "LAB_PYTHON": python, "LAB_KEEP": ":".join(config["keep"]), "LAB_GATE": GATE,
         "AWS_ENDPOINT_URL": ENDPOINT, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "ROADSENSE_GUARD_S": GUARD_S,
         "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "300",  # three machines share one, and perhaps with others
     }  # fmt: skip
 
 
@@ -100,9 +101,8 @@ class Lab:
         env = environment(self._config) | KEYS | {"LAB_CWD": str(cwd)}
         env["LAB_KEEP"] += f":{cwd}"
         inside = ["nsenter", "-t", self._inner, "-m", "-n", "-p", *UNSHARE, str(HERE / "machine.sh"), "laptop", *map(str, command)]
-        return subprocess.Popen(
-            inside, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-        )
+        options = {"stdout": subprocess.PIPE, "text": True} | options
+        return subprocess.Popen(inside, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
 
     def call(self, *command, cwd, timeout_s=240):
         """The same, waited for: exit code and output."""
