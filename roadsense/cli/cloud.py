@@ -17,6 +17,7 @@ from roadsense.cloud.launch import LaunchPlan, open_ledger, plan_launch, run_lau
 from roadsense.cloud.prices import look_up
 from roadsense.cloud.settings import CloudSettings
 from roadsense.errors import BudgetError, UsageError
+from roadsense.evaluation.table import table_console
 
 _ACTIONS = {
     "plan": "machines, prices, predicted hours, worst case, and what is left this month; starts nothing",
@@ -41,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(flags: argparse.Namespace) -> int:
     """Do one of the actions."""
     settings = settings_from_flags(CloudSettings, flags)
-    console = Console(highlight=False)
+    console = table_console()
     if flags.job_flags and flags.action != "run":
         raise UsageError(f"cloud {flags.action} takes no flags of the job; they belong to cloud run")
     if flags.action == "doctor":

@@ -113,15 +113,32 @@ def run_launch(plan: LaunchPlan, job_flags: Sequence[str], resume: str | None, s
     folder = state_directory() / "launches" / launch.launch_id
     write_json(folder / LAUNCH_FILE, launch.model_dump(mode="json"))
     words = _job_words(settings, launch, job_flags, resume)
-    with _interruptible():
-        code = _single(plan, launch, folder, words, say) if settings.single else _cluster(plan, launch, folder, words, script, say)
+    code = None
+    try:
+        with _interruptible():
+            code = _single(plan, launch, folder, words, say) if settings.single else _cluster(plan, launch, folder, words, script, say)
+    finally:
+        # Also after a failure: a launch that came to nothing must not count its worst case for the rest of the month.
+        if code != UPLOAD_FAILED:
+            _settle(plan, launch, ledger, say)
     if code == UPLOAD_FAILED:
         say(f"the results are not in the bucket: the machines stay until {launch.deadline:%H:%M} UTC, and end then; roadsense cloud status")
-        return code
+    return code
+
+
+def _settle(plan: LaunchPlan, launch: Launch, ledger: Ledger, say: Say) -> None:
+    """Lower a launch to what it can have cost, if AWS says that no machine of it is left; else its worst case stands."""
+    try:
+        left = [machine for machine in machines(plan.region, launch.launch_id) if machine.state != "shutting-down"]
+    except CloudError as problem:
+        say(f"nobody knows whether machines are left ({problem}), so the worst case stands; roadsense cloud down")
+        return
+    if left:
+        say(f"{', '.join(machine.instance_id for machine in left)} still run, so the worst case stands; roadsense cloud down")
+        return
     hours = (datetime.now(UTC) - launch.started_at).total_seconds() / 3600
     ledger.settle(launch.launch_id, plan.estimate.usd_after(hours))
     say(f"no machine is left; {hours:.2f} hours, at most ${plan.estimate.usd_after(hours):.2f}")
-    return code
 
 
 def _cluster(plan: LaunchPlan, launch: Launch, folder: Path, words: Sequence[str], script: Path, say: Say) -> int:

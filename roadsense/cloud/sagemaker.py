@@ -38,6 +38,15 @@ DATASET_CHANNEL: Final = "dataset"
 _PORT: Final = 6379
 _HEAD_PATIENCE_S: Final = 600.0
 _LOOK_EVERY_S: Final = 2.0
+_COUNT_HOSTS: Final = """
+import ray, sys, time
+ray.init(log_to_driver=False)
+end = time.monotonic() + float(sys.argv[2])
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[1]):
+    if time.monotonic() > end:
+        sys.exit(1)
+    time.sleep(1)
+"""
 _RESULTS: Final = ("model_final.zip", "metrics.json", "config.json", "manifest.json", "provenance.json", "progress.csv", "episodes.parquet")
 _FAILURE_CHARACTERS: Final = 1000  # SageMaker shows the first 1024
 # Columns of progress.csv -> names in the metric lines.
@@ -132,9 +141,17 @@ def _head(root: Path, hosts: Sequence[str]) -> int:
     _ray("start", "--head", f"--port={_PORT}", f"--node-ip-address={_address(hosts[0])}", "--include-dashboard=false")
     try:
         os.environ["RAY_ADDRESS"] = f"{_address(hosts[0])}:{_PORT}"
+        _wait_for_hosts(len(hosts))
         return run_training(root)
     finally:
         _ray("stop")
+
+
+def _wait_for_hosts(number: int) -> None:
+    """In a process of its own: this one must not have Ray's signal handlers."""
+    words = [sys.executable, "-c", _COUNT_HOSTS, str(number), str(_HEAD_PATIENCE_S)]
+    if subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        raise RoadSenseError(f"not all {number} hosts joined Ray within {_HEAD_PATIENCE_S:.0f} s; look at the logs of the others")
 
 
 def _worker(head: str) -> int:

@@ -165,3 +165,32 @@ def test_loss_of_the_head_and_resume(lab):
     metrics = json.loads(lab.python(READ, stored(lab, "metrics.json$")[0]))
     assert newest + 1600 <= metrics["training"]["training_timesteps"] < 200000
     assert all(state == "terminated" for _, state, _, _ in json.loads(lab.python(STATUS)))
+
+
+HOST = "import sys; from pathlib import Path; from roadsense.cloud.sagemaker import main; sys.exit(main(Path(sys.argv[1])))"
+
+
+@needs_lab
+@pytest.mark.root
+@pytest.mark.cloudlab
+@pytest.mark.timeout(1800)
+def test_two_sagemaker_hosts_form_one_cluster(lab):
+    """Each with its own processes and files; the second ends by itself when the first is done."""
+    hosts = ["172.31.255.254", "algo-2"]
+    given = {
+        "train_count": "6", "eval_count": "2", "eval_episodes": "1", "skip_check": "true", "n_steps": "400", "minibatch_size": "200",
+        "num_epochs": "1", "num_envs_per_env_runner": "1", "num_env_runners": "3", "total_timesteps": "1200",
+    }  # fmt: skip
+    processes = []
+    for host in hosts:
+        root = lab.folder / host
+        config = root / "input" / "config"
+        config.mkdir(parents=True)
+        (config / "hyperparameters.json").write_text(json.dumps(given))
+        (config / "resourceconfig.json").write_text(json.dumps({"current_host": host, "hosts": hosts}))
+        processes.append(lab.laptop(sys.executable, "-c", HOST, root, cwd=lab.folder))
+    output = processes[0].communicate(timeout=900)[0]
+    assert processes[0].returncode == 0, output[-4000:]
+    assert processes[1].wait(timeout=200) == 0
+    assert "joined the Ray cluster" in output
+    assert (lab.folder / hosts[0] / "model" / "model_final.zip").exists()

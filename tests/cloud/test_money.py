@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -236,6 +237,10 @@ def test_ray_up_that_fails_ends_what_it_started(laptop, capsys):
     laptop.outcomes["up"] = up
     assert main(["cloud", "run", "--email", "me@example.org"]) == 2
     assert laptop.called == ["up", "down"]
+    capsys.readouterr()
+    main(["cloud", "plan"])
+    spent = float(re.search(r"\$([0-9.]+) launched so far", capsys.readouterr().out)[1])
+    assert 0 < spent < 0.3, "a launch that came to nothing counts what it can have cost, not its worst case"
 
 
 def test_a_machine_that_is_there_already_stops_a_launch(laptop, capsys):
