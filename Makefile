@@ -20,11 +20,13 @@ run: $(VENV)/.installed  ## a small but real pipeline: generate, check, train, e
 test: $(VENV)/.installed  ## all tests that need neither root nor a display
 	$(BIN)/python -m pytest $(TEST_FLAGS)
 
-lint: $(VENV)/.installed  ## ruff, mypy, import linter
+lint: $(VENV)/.installed  ## ruff, mypy, import linter, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	bash -n run_docker.sh deploy/push_image.sh
 
 soak: $(VENV)/.installed  ## the long runs
 	$(BIN)/python -m pytest -m slow $(TEST_FLAGS)

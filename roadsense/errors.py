@@ -14,6 +14,8 @@
     │   └── EgoNeverAppearedError  2
     ├── DefectsFoundError          1  a check, comparison or run that found defects
     ├── RestlessMachineError       1  a benchmark whose yardstick moved meanwhile
+    ├── CloudError                 2  AWS, a cluster or an object store that refused or did not answer
+    ├── BudgetError                3  a launch that could cost more than the month has left
     └── DependencyError            4  a dependency is missing or has the wrong version
 
 A message is one line: what happened, what was seen, what to do. Where SUMO is involved its log tail follows on lines of its own.
@@ -94,6 +96,16 @@ class RestlessMachineError(RoadSenseError):
     """The yardstick before and after a measurement differ too much, however often it was repeated."""
 
     exit_code = 1
+
+
+class CloudError(RoadSenseError):
+    """AWS, a cluster or an object store that refused or did not answer."""
+
+
+class BudgetError(RoadSenseError):
+    """A launch whose worst case is more than what is left of the month's limit, or whose worst case cannot be told."""
+
+    exit_code = 3
 
 
 class DependencyError(RoadSenseError):

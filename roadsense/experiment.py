@@ -6,14 +6,17 @@ The same function stands behind `roadsense train`, `roadsense pipeline` and the 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
+from roadsense.artifacts.cost import cost_so_far
 from roadsense.artifacts.files import sha256_of, write_json
 from roadsense.artifacts.layout import RunLayout
 from roadsense.artifacts.provenance import collect_provenance
+from roadsense.cloud.mirror import RunMirror
 from roadsense.evaluation.compare import compare
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
 from roadsense.evaluation.judgement import Judgement
@@ -23,6 +26,7 @@ from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.evaluation.table import print_judgement, table_console
 from roadsense.scenario.dataset import Dataset
 from roadsense.training.plan import TrainingPlan, plan_training
+from roadsense.training.progress import Say
 from roadsense.training.settings import TrainSettings
 from roadsense.training.stop import StopSignals
 from roadsense.training.train import TrainingSummary, train
@@ -47,14 +51,17 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
     plan = plan_training(settings)
     console = Console(stderr=True, quiet=quiet, highlight=False)
     console.print(describe(plan), markup=False, soft_wrap=True)
-    _prepare(plan)
-    stop = StopSignals()
-    summary = train(plan, stop, lambda line: console.print(line, markup=False, soft_wrap=True))
-    # Before the evaluation as well: what the training has to tell is not lost with an evaluation that fails.
-    _write_results(plan, summary, None)
-    judgement = None
-    if not settings.skip_eval and not stop.requested():
-        judgement = _evaluate(plan, console)
+    with ExitStack() as stack:
+        if settings.mirror is not None:
+            stack.enter_context(RunMirror(plan.layout.root, settings.mirror))
+        _prepare(plan)
+        stop = StopSignals()
+        summary = train(plan, stop, _teller(console, plan.layout))
+        # Before the evaluation as well: what the training has to tell is not lost with an evaluation that fails.
+        _write_results(plan, summary, None)
+        judgement = None
+        if not settings.skip_eval and not stop.requested():
+            judgement = _evaluate(plan, console)
         _write_results(plan, summary, judgement)
     if stop.requested():
         console.print(f"stopped at {summary.training_timesteps:,} steps; go on with: roadsense train --resume {plan.layout.root}")
@@ -68,6 +75,11 @@ def show_result(result: ExperimentResult) -> None:
         print_judgement(console, result.judgement, "evaluation: identical episodes for every policy")
     for scenario_id, why in sorted(result.summary.quarantined.items()):
         console.print(f"left out of the training: {scenario_id} ({why})", soft_wrap=True, markup=False)
+    cost = cost_so_far()
+    if cost is not None:
+        console.print(
+            f"cost so far: ${cost.cost_usd:.2f} (at most ${cost.cost_usd_at_most:.2f}) after {cost.hours:.2f} hours", soft_wrap=True
+        )
     console.print(f"run directory: {result.layout.root}", soft_wrap=True)
 
 
@@ -82,6 +94,17 @@ def describe(plan: TrainingPlan) -> str:
         f"{workers} x {settings.num_envs_per_env_runner} SUMO processes, seed {settings.seed}\n"
         f"run directory: {plan.layout.root}" + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
     )
+
+
+def _teller(console: Console, layout: RunLayout) -> Say:
+    """Shows lines, and keeps them in the run directory."""
+
+    def tell(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+        with suppress(OSError), layout.log.open("a", encoding="utf-8") as log:  # a full disk must not end the training here
+            log.write(f"{line}\n")
+
+    return tell
 
 
 def _prepare(plan: TrainingPlan) -> None:
@@ -133,7 +156,9 @@ def _write_results(plan: TrainingPlan, summary: TrainingSummary, judgement: Judg
         "emulator_params": str(plan.emulator_params) if plan.emulator_params else "packaged: convoy",
         "emulator_params_hash": plan.emulator_params_hash,
     }
-    write_json(layout.metrics, metrics_content(config, asdict(summary), judgement, plan.run_id))
+    cost = cost_so_far()
+    training = asdict(summary) | ({"cost": cost.as_dict()} if cost is not None else {})
+    write_json(layout.metrics, metrics_content(config, training, judgement, plan.run_id))
     _write_provenance(plan, artifacts=[layout.model, layout.metrics, layout.config, layout.manifest, layout.progress, layout.episodes])
 
 

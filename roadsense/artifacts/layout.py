@@ -30,6 +30,7 @@ class RunLayout:
         config.json          the complete configuration of the run
         provenance.json      commit, versions, machine, command, hashes
         progress.csv         one row per training iteration
+        training.log         what was shown while it ran
         episodes.parquet     every finished episode, training and evaluation, with its actions
         checkpoints/         step_000010000/ ...
         tensorboard/         event files
@@ -66,6 +67,11 @@ class RunLayout:
     def progress(self) -> Path:
         """One row per iteration."""
         return self.root / "progress.csv"
+
+    @property
+    def log(self) -> Path:
+        """What was shown while the run went on."""
+        return self.root / "training.log"
 
     @property
     def episodes(self) -> Path:

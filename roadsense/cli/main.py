@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "validate-recording": "replay the log of a real drive through the neighbour table and a policy",
     "export": "write a trained policy for devices (C99, TFLite, ONNX), proven equal to torch",
     "soak": "drive for long while simulators and workers are killed and stopped, and count what is lost or left",
+    "cloud": "plan, run, watch and end training on AWS, under a monthly limit",
     "pipeline": "generate, check, train, evaluate and package in one go",
 }
 _INTERNAL_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -34,7 +35,7 @@ _INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 defects found, 2 bad input, 4 dependency, 130 / 143 stopped by a signal."""
+    """Run a command and return its exit code: 0 done, 1 defects found, 2 bad input, 3 budget, 4 dependency, 130 / 143 stopped."""
     words = with_underscores(sys.argv[1:] if argv is None else argv)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # own parts are named module:function; the user's modules lie where the user works
@@ -78,11 +79,19 @@ def _run(words: Sequence[str]) -> int:
             module = importlib.import_module(f"roadsense.cli.{command.replace('-', '_')}")
             module.add_flags(sub)
             sub.set_defaults(run_command=module.run)
+    words, job_flags = _split(words) if name == "cloud" else (words, [])
     flags, unknown = parser.parse_known_args(words)
+    flags.job_flags = job_flags
     if unknown:
         known = [option for action in commands.choices[flags.command]._actions for option in action.option_strings]
         raise UsageError(f"{flags.command} has no {unknown[0]}{suggest(unknown[0], known)}; see roadsense {flags.command} --help")
     return int(flags.run_command(flags))
+
+
+def _split(words: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """The words before and after `--`: what follows belongs to the job on the machines."""
+    position = list(words).index("--") if "--" in words else len(words)
+    return words[:position], list(words[position + 1 :])
 
 
 def _first_line(error: Exception) -> str:

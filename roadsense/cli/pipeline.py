@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.console import Console
 from roadsense.cli import train
 from roadsense.cli.check import report_defects
 from roadsense.cli.flags import add_settings_flags
+from roadsense.cloud.job import run_job
 from roadsense.experiment import describe, run_experiment, show_result
 from roadsense.scenario.generate import DEFAULT_OUTPUT_PARENT, GenerateSettings, generate
 from roadsense.training.plan import plan_training
@@ -27,11 +30,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar=name.upper(), help=f"generate: {field.description}")
     parser.add_argument("--dataset_seed", metavar="INT", help="generate: seed of the dataset (default: --seed)")
     parser.add_argument("--skip_check", action="store_true", help="do not drive every scenario before training")
+    parser.add_argument(
+        "--job",
+        type=Path,
+        metavar="LAUNCH_FILE",
+        help="as the job of a cloud launch: apart from this terminal, then upload, then end the machines",
+    )
     parser.add_argument("--dry_run", action="store_true", help="check every path and print the plan; start nothing, leave nothing")
 
 
 def run(flags: argparse.Namespace) -> int:
     """Run all steps, or with --dry_run only say what they would be."""
+    if flags.job is not None:
+        return run_job(flags.job, without_job(sys.argv[1:]))
     settings = train.settings(flags)
     needs_dataset = settings.dataset_dir is None and settings.sumo_cfg is None
     generation = _generation(flags, settings) if needs_dataset else None
@@ -49,6 +60,16 @@ def run(flags: argparse.Namespace) -> int:
     result = run_experiment(settings)
     show_result(result)
     return result.exit_code
+
+
+def without_job(words: Sequence[str]) -> list[str]:
+    """The pipeline's command line without `--job`; a recipe is called without the word `pipeline`."""
+    kept = list(words[1:] if list(words[:1]) == ["pipeline"] else words)
+    for position, word in enumerate(kept):
+        if word.startswith("--job"):
+            del kept[position : position + (1 if "=" in word else 2)]
+            break
+    return ["pipeline", *kept]
 
 
 def _generation(flags: argparse.Namespace, settings: TrainSettings) -> GenerateSettings:

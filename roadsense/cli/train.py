@@ -7,6 +7,7 @@ from pathlib import Path
 
 from roadsense.artifacts.layout import RunLayout
 from roadsense.cli.flags import add_settings_flags, settings_from_flags
+from roadsense.cli.storage import bring_here
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.experiment import run_experiment, show_result
 from roadsense.training.settings import TrainSettings
@@ -24,6 +25,7 @@ _MAY_CHANGE = frozenset(
         "gui",
         "local",
         "dashboard",
+        "mirror",
         "resume",
         "resume_anyway",
     }
@@ -45,9 +47,12 @@ def run(flags: argparse.Namespace) -> int:
 def settings(flags: argparse.Namespace) -> TrainSettings:
     """The settings that the flags describe; with --resume they stand on the run's own configuration.
 
+    `s3://` addresses are fetched, or become `--mirror`.
+
     Raises:
         UsageError: a flag would change a setting of the run that is resumed.
     """
+    bring_here(flags)
     if flags.resume is None:
         return settings_from_flags(TrainSettings, flags)
     recorded = TrainSettings.load_json(RunLayout(Path(flags.resume)).config, RunDirectoryError)

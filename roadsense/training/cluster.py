@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from roadsense.errors import DependencyError
+from roadsense.training.capacity import full_capacity
 from roadsense.training.dataset_transport import ray_job_environment
 
 # What a local cluster keeps shared batches in; the samples of an iteration are far below it.
@@ -60,7 +61,7 @@ def ray_cluster(num_env_runners: int | None, dataset_dir: Path | None, *, dashbo
             object_store_memory=_OBJECT_STORE_BYTES,
         )
     try:
-        yield Cluster(address=address, cpus=int(ray.cluster_resources().get("CPU", 1)))
+        yield Cluster(address=address, cpus=full_capacity())
     finally:
         ray.shutdown()
 

@@ -10,11 +10,13 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
+from roadsense.artifacts.cost import cost_so_far
 from roadsense.artifacts.files import atomic_path
 from roadsense.artifacts.layout import RunLayout
 from roadsense.errors import RunDirectoryError
 from roadsense.training.board import Board
 from roadsense.training.figures import IterationFigures
+from roadsense.training.ray_metrics import RayMetrics
 
 Say = Callable[[str], None]  # shows one line to the user
 
@@ -36,6 +38,7 @@ class ProgressLog:
     def __init__(self, layout: RunLayout, total_timesteps: int, say: Say, start_step: int = 0) -> None:
         self._total_timesteps = total_timesteps
         self._say = say
+        self._metrics = RayMetrics()
         self._path = layout.progress
         self._unwritten = ""
         self._has_failed = False
@@ -58,6 +61,7 @@ class ProgressLog:
             if not self._has_failed:
                 self._say(f"progress cannot be written ({problem}); the training goes on, free some space or restore {self._path.parent}")
             self._has_failed = True
+        self._metrics.publish(figures)
         self._say(line(figures, self._total_timesteps))
 
     def close(self) -> None:
@@ -111,6 +115,7 @@ def line(figures: IterationFigures, total_timesteps: int) -> str:
     """One line of live progress."""
     left = max(0, total_timesteps - figures.timesteps)
     eta_s = left / figures.steps_per_s if figures.steps_per_s > 0 else 0.0
+    cost = cost_so_far()
     return (
         f"{figures.timesteps:>9,}/{total_timesteps:,} steps  {figures.steps_per_s:6,.0f} steps/s  ETA {_clock(eta_s)}  "
         f"return {_number(figures.episode_return, '6.2f')}  collisions {_percent(figures.collision_rate)}  "
@@ -119,6 +124,7 @@ def line(figures: IterationFigures, total_timesteps: int) -> str:
         + (f"  dropped {figures.workers_dropped}" if figures.workers_dropped else "")
         + (f"  faults {figures.faults}" if figures.faults else "")
         + (f"  quarantined {figures.quarantined}" if figures.quarantined else "")
+        + (f"  ${cost.cost_usd:.2f}" if cost is not None else "")
     )
 
 

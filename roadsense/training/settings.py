@@ -41,6 +41,7 @@ class TrainSettings(Settings):
     checkpoint_every: int = Field(10_000, ge=1, description="steps between checkpoints")
     keep_checkpoints: int = Field(10, ge=1, description="newest checkpoints that are kept")
     output_dir: Path | None = Field(None, description="the run directory itself (default: runs/<run_id>)")
+    mirror: str | None = Field(None, description="s3:// address or folder to which the run directory is copied while it grows")
     run_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", description="name of the run (default: run_<date>_<time>)")
     resume: Path | None = Field(None, description="run directory to go on with")
     resume_anyway: bool = Field(False, description="with --resume: go on with another dataset, configuration or version all the same")

@@ -15,7 +15,9 @@ from roadsense.evaluation.episode_table import read_episodes, records_of
 from roadsense.model.policy_file import save_policy
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, pop_failures, ppo_config
+from roadsense.training.capacity import require_same_versions, wait_for_workers
 from roadsense.training.cluster import ray_cluster
+from roadsense.training.draining import DrainingNodes
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
 from roadsense.training.exact import begin_generation, seed_learner
 from roadsense.training.faults import WorkerReport
@@ -80,10 +82,14 @@ class TrainingRun:
             SumoError: no worker delivers anything.
         """
         settings = self._plan.settings
+        draining = DrainingNodes()
         try:
             while self._state.timesteps < settings.total_timesteps and not stop.requested():
                 self._iterate()
-                if self._state.timesteps // settings.checkpoint_every > self._saver.saved_timesteps // settings.checkpoint_every:
+                if (
+                    self._state.timesteps // settings.checkpoint_every > self._saver.saved_timesteps // settings.checkpoint_every
+                    or draining.any()
+                ):
                     self._checkpoint()
             if self._saver.saved_timesteps != self._state.timesteps:
                 self._saver.save(self._algorithm, self._described(self._next_generation()))
@@ -248,6 +254,8 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
         num_env_runners = cluster.cpus if wanted is None else wanted
         if cluster.address is not None:
             say(f"joined the Ray cluster at {cluster.address} with {cluster.cpus} CPUs")
+            num_env_runners = wait_for_workers(num_env_runners, say)
+            require_same_versions()
         stack.enter_context(stop)
         generation = generations.next() if plan.checkpoint is None or not settings.exact else plan.checkpoint.state.generation
         algorithm = _build(plan, num_env_runners, generation, generations)
