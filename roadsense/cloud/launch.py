@@ -23,6 +23,7 @@ from roadsense.cloud.cluster_file import HEAD, read_cluster_file, render, requir
 from roadsense.cloud.estimate import Estimate, estimate
 from roadsense.cloud.launch_file import (
     LAUNCH_FILE,
+    LAUNCH_FOLDER,
     UPLOAD_FAILED,
     UPLOAD_FAILED_LINE,
     JobResult,
@@ -111,7 +112,7 @@ def run_launch(plan: LaunchPlan, job_flags: Sequence[str], resume: str | None, s
     left = ledger.reserve(entry, settings.monthly_limit_usd, reported)
     say(f"launch {launch.launch_id}: at most ${entry.worst_case_usd:.2f}, ends by {launch.deadline:%H:%M} UTC; ${left:.2f} stay")
     folder = state_directory() / "launches" / launch.launch_id
-    write_json(folder / LAUNCH_FILE, launch.model_dump(mode="json"))
+    write_json(folder / LAUNCH_FOLDER / LAUNCH_FILE, launch.model_dump(mode="json"))
     words = _job_words(settings, launch, job_flags, resume)
     code = None
     try:
@@ -153,15 +154,14 @@ def _cluster(plan: LaunchPlan, launch: Launch, folder: Path, words: Sequence[str
         worker_vcpus=launch.env_runners // workers,
         max_workers=workers,
     )
-    made["file_mounts"] = made.get("file_mounts", {}) | {f"~/{LAUNCH_FILE}": str((folder / LAUNCH_FILE).absolute())}
+    made["file_mounts"] = made.get("file_mounts", {}) | {f"~/{LAUNCH_FOLDER}": str((folder / LAUNCH_FOLDER).absolute())}
     cluster_file.write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
     code = UPLOAD_FAILED
     keep = False
     try:
         _ray("up", [str(cluster_file), "--yes", "--no-config-cache"], say)
         # Ray joins these words with blanks and gives them to a shell on the head.
-        job = [shlex.quote(word) for word in ("--job", f"~/{LAUNCH_FILE}", *words)]
-        job[1] = f"~/{LAUNCH_FILE}"
+        job = ["--job", f"~/{LAUNCH_FOLDER}/{LAUNCH_FILE}", *(shlex.quote(word) for word in words)]
         submitted = _ray("submit", [str(cluster_file), str(script), "--no-config-cache", "--", *job], say, check=False)
         keep = submitted == UPLOAD_FAILED
         if keep:

@@ -12,6 +12,7 @@ from roadsense.config import Settings
 from roadsense.errors import RunDirectoryError
 
 LAUNCH_FILE: Final = "roadsense_launch.json"
+LAUNCH_FOLDER: Final = "roadsense_launch"  # into a container Ray mounts folders better than files
 # A job's exit code: the results are not in the bucket, so machines stay until their deadline. EX_TEMPFAIL of sysexits.h.
 UPLOAD_FAILED: Final = 75
 UPLOAD_FAILED_LINE: Final = "job: UPLOAD FAILED"

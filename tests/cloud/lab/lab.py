@@ -19,7 +19,7 @@ TOOLS = "ip unshare nsenter mount hostname sshd ssh ssh-keygen rsync".split()
 UNSHARE = "unshare --mount --pid --uts --fork --kill-child --mount-proc".split()
 SYSTEM_PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}  # the laptop's only
-GUARD_S = "90"  # of the machines' guard, instead of five minutes
+GUARD_S = "240"  # of the machines' guard, instead of five minutes
 
 
 def missing_tools():
@@ -49,7 +49,7 @@ def environment(config):
         "LAB_WORK": work, "LAB_HERE": str(HERE), "LAB_PYTHON": python, "LAB_KEEP": ":".join(config["keep"]), "LAB_GATE": GATE,
         "AWS_ENDPOINT_URL": ENDPOINT, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "ROADSENSE_GUARD_S": GUARD_S,
         "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "300",  # three machines share one, and perhaps with others
+        "RAY_raylet_start_wait_time_s": "300", "RAY_agent_register_timeout_ms": "300000",  # three machines share one, and perhaps with others
     }  # fmt: skip
 
 
