@@ -16,6 +16,7 @@ from roadsense.artifacts.cost import cost_so_far
 from roadsense.artifacts.files import sha256_of, write_json
 from roadsense.artifacts.layout import RunLayout
 from roadsense.artifacts.provenance import collect_provenance
+from roadsense.cloud.dataset_cache import store_datasets
 from roadsense.cloud.mirror import RunMirror
 from roadsense.evaluation.compare import compare
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
@@ -54,6 +55,7 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
     with ExitStack() as stack:
         if settings.mirror is not None:
             stack.enter_context(RunMirror(plan.layout.root, settings.mirror))
+            store_datasets(settings.mirror, plan.dataset_dir, plan.eval_dir)
         _prepare(plan)
         stop = StopSignals()
         summary = train(plan, stop, _teller(console, plan.layout))

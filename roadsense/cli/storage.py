@@ -7,10 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from roadsense.cloud.dataset_cache import fetch_dataset
+from roadsense.artifacts.layout import RunLayout
+from roadsense.cloud.dataset_cache import DATASET, EVAL_DATASET, fetch_dataset, fetch_stored
 from roadsense.cloud.mirror import fetch_run
 from roadsense.cloud.object_store import is_remote
-from roadsense.errors import UsageError
+from roadsense.config import read_json_object
+from roadsense.errors import RunDirectoryError, UsageError
 
 _DATASETS = ("dataset_dir", "eval_dir")
 _LOCAL_ONLY = ("sumo_cfg", "emulator_params", "base_dir")
@@ -36,10 +38,22 @@ def bring_here(flags: argparse.Namespace) -> None:
         console.print(f"fetching {address}", soft_wrap=True)
         flags.resume = str(fetch_run(address, Path("runs") / _last_part(address)))
         flags.mirror = flags.mirror or address
+        _bring_datasets(flags, address)
     if is_remote(flags.output_dir):
         address = str(flags.output_dir).rstrip("/")
         flags.mirror = flags.mirror or address
         flags.output_dir = str(Path("runs") / _last_part(address))
+
+
+def _bring_datasets(flags: argparse.Namespace, address: str) -> None:
+    """A run that began on another machine names datasets of that machine; they lie below its address."""
+    recorded = read_json_object(RunLayout(Path(flags.resume)).config, RunDirectoryError)
+    for name, stored in zip(_DATASETS, (DATASET, EVAL_DATASET), strict=True):
+        place = recorded.get(name)
+        if getattr(flags, name, None) is None and isinstance(place, str) and not Path(place).exists():
+            fetched = fetch_stored(address, stored)
+            if fetched is not None:
+                setattr(flags, name, str(fetched))
 
 
 def _last_part(address: str) -> str:

@@ -16,6 +16,7 @@ from roadsense.training.settings import TrainSettings
 _MAY_CHANGE = frozenset(
     {
         "total_timesteps",
+        "dataset_dir",  # may have moved; that it is the same one is told by its hash
         "eval_dir",
         "eval_episodes",
         "skip_eval",

@@ -19,6 +19,9 @@ from roadsense.errors import CloudError, DatasetError
 from roadsense.scenario.dataset import Dataset
 from roadsense.scenario.manifest import MANIFEST_FILE
 
+# Below a run's address: what it is trained and evaluated on, for a machine that goes on with it and has neither.
+DATASET: Final = "dataset"
+EVAL_DATASET: Final = "eval_dataset"
 _PARALLEL: Final = 8  # a dataset is hundreds of small files, and each costs a round trip
 
 
@@ -66,6 +69,28 @@ def store_dataset(directory: Path, address: str) -> None:
     with ThreadPoolExecutor(_PARALLEL) as pool:
         list(pool.map(lambda name: store.put(directory / name, name), [name for name in names if name != MANIFEST_FILE]))
     store.put(directory / MANIFEST_FILE, MANIFEST_FILE)
+
+
+def store_datasets(run_address: str, dataset_dir: Path | None, eval_dir: Path | None) -> None:
+    """Copy a run's datasets below its address; what is there already is left alone.
+
+    Raises:
+        CloudError: the store refused or did not answer. DatasetError: a folder is no sound dataset.
+    """
+    if dataset_dir is not None:
+        store_dataset(dataset_dir, f"{run_address}/{DATASET}")
+    if eval_dir is not None and eval_dir != dataset_dir:
+        store_dataset(eval_dir, f"{run_address}/{EVAL_DATASET}")
+
+
+def fetch_stored(run_address: str, name: str) -> Path | None:
+    """A dataset that `store_datasets` has put below a run's address, on this machine; None when there is none.
+
+    Raises:
+        CloudError: the store refused or did not answer. DatasetError: what came is not what its manifest says.
+    """
+    address = f"{run_address}/{name}"
+    return fetch_dataset(address) if ObjectStore(address).exists(MANIFEST_FILE) else None
 
 
 def _same(store: ObjectStore, manifest: Path) -> bool:

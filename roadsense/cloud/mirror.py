@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from roadsense.artifacts.files import write_json
 from roadsense.artifacts.layout import RunLayout
+from roadsense.cloud.dataset_cache import DATASET, EVAL_DATASET
 from roadsense.cloud.object_store import ObjectStore
 from roadsense.config import read_json_object
 from roadsense.errors import CloudError, RunDirectoryError
@@ -145,6 +146,8 @@ def fetch_run(address: str, directory: Path) -> Path:
         raise RunDirectoryError(f"{address}: holds no run (no config.json); check the address")
     for file in files:
         parts = Path(file.key).parts
+        if parts[0] in (DATASET, EVAL_DATASET):
+            continue  # fetched to the machine's cache of datasets, and only when they are needed
         if parts[0] == "checkpoints" and len(parts) > 1 and f"checkpoints/{parts[1]}/{_MARKER}" not in keys:
             continue
         target = directory / file.key

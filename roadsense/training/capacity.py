@@ -17,6 +17,7 @@ _LOOK_EVERY_S: Final = 2.0
 # Spot capacity, boot and image take three to six minutes; a head without workers costs money and gets nowhere.
 _PATIENCE_S: Final = 900.0
 _SAY_EVERY_S: Final = 30.0
+_ANSWER_TIMEOUT_S: Final = 60.0
 _SAME_EVERYWHERE: Final = ("ray", "numpy", "torch", "gymnasium", "eclipse-sumo", "numba")
 
 
@@ -69,15 +70,21 @@ def require_same_versions() -> None:
         DependencyError: a node has another version of one; the line names node, package and both versions.
     """
     here = _versions()
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     asked = {
-        node["NodeManagerAddress"]: ray.remote(_versions)
+        ray.remote(_versions)
         .options(num_cpus=0, scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote()
-        for node in nodes
+        .remote(): node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
     }
-    for address, answer in asked.items():
-        there: dict[str, Any] = ray.get(answer)
+    # A node that drains or dies meanwhile takes no task, and will not be asked to drive either.
+    answers, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_TIMEOUT_S) if asked else ([], [])
+    for answer in answers:
+        address = asked[answer]
+        try:
+            there: dict[str, Any] = ray.get(answer)
+        except ray.exceptions.RayError:
+            continue
         for name, version in here.items():
             if there.get(name) != version:
                 raise DependencyError(

@@ -120,5 +120,5 @@ def second_signal(process) -> list[psutil.Process]:
     assert process.poll() is None, "the iteration goes on for hours, and the first signal waits for its end"
     process.send_signal(signal.SIGTERM)
     process.wait(GONE_WITHIN_S)
-    assert process.returncode == -signal.SIGTERM
+    assert process.returncode == 128 + signal.SIGTERM
     return children

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from cloud_support import BUCKET
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
 
-from tests_support import SMALL, metrics, roadsense, start, wait_for_line
+from tests_support import SMALL, environment, metrics, roadsense, start, wait_for_line
 
 from roadsense.cloud.mirror import RunMirror, fetch_run
 from roadsense.cloud.object_store import ObjectStore
@@ -85,8 +86,9 @@ def test_a_fetched_run_has_only_whole_checkpoints_and_draws_nothing_twice(aws, t
 def test_a_training_whose_s3_fails_for_a_while_loses_nothing_and_goes_on_from_there(gate, dataset_dir, tmp_path):
     """Shut for 20 s in the middle of a real training (a minute in reality; the last copy is patient for three)."""
     shut_s = 20
+    moved = shutil.copytree(dataset_dir, tmp_path / "moved")
     process = start(
-        "train", "--dataset_dir", dataset_dir, "--output_dir", ADDRESS, *SMALL, "--total_timesteps", 4800, "--checkpoint_every", 800,
+        "train", "--dataset_dir", moved, "--output_dir", ADDRESS, *SMALL, "--total_timesteps", 4800, "--checkpoint_every", 800,
         "--eval_episodes", 1, cwd=tmp_path,
     )  # fmt: skip
     lines = wait_for_line(process, "1,600/4,800", 200)
@@ -98,16 +100,24 @@ def test_a_training_whose_s3_fails_for_a_while_loses_nothing_and_goes_on_from_th
     assert time.monotonic() - closed >= shut_s - 1, "the end waits for the store"
     local = tmp_path / "runs" / "one"
     here = {path.relative_to(local).as_posix(): path.stat().st_size for path in local.rglob("*") if path.is_file()}
-    assert {file.key: file.size_bytes for file in ObjectStore(ADDRESS).list()} == here
+    stored = {file.key: file.size_bytes for file in ObjectStore(ADDRESS).list()}
+    dataset = {f"dataset/{path.relative_to(moved).as_posix()}": path.stat().st_size for path in moved.rglob("*") if path.is_file()}
+    assert stored == here | dataset
     assert any(re.match(r"tensorboard/events", key) for key in here)
 
+    # Another machine: neither the run nor its dataset is there.
+    shutil.rmtree(moved)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = roadsense("train", "--resume", ADDRESS, "--total_timesteps", 5600, "--skip_eval", cwd=elsewhere, env=None)
+    done = roadsense("train", "--resume", ADDRESS, "--total_timesteps", 5600, "--skip_eval", cwd=elsewhere, env=environment() | {"ROADSENSE_CACHE": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
-    assert "resumed from: step_000004800" in done.stderr
+    newest = max(path.name for path in (local / "checkpoints").glob("step_*"))
+    assert int(newest.removeprefix("step_")) >= 4800
+    assert f"resumed from: {newest}" in done.stderr
     assert metrics(elsewhere / "runs" / "one")["training"]["training_timesteps"] >= 5600
-    assert any("step_000005600" in key for key in keys("checkpoints")), "the resumed run is copied to where it came from"
+    resumed = max(path.name for path in (elsewhere / "runs" / "one" / "checkpoints").glob("step_*"))
+    assert resumed > newest
+    assert any(resumed in key for key in keys("checkpoints")), "the resumed run is copied to where it came from"
 
 
 def until(condition, timeout_s=30):

@@ -11,7 +11,10 @@ hostname "$name"
 mount --bind "$LAB_WORK/passwd" /etc/passwd                      # root's home is the lab's, the real one stays untouched
 mount --bind "$LAB_WORK/resolv.conf" /etc/resolv.conf || true    # look-ups fail at once instead of timing out
 mount --bind "$box/home" "$LAB_WORK/home"
-cp -a /usr/local/bin/. "$box/local_bin"                          # boot scripts write there
+(                                                                # boot scripts write there; two laptop commands may start at once
+  flock 9
+  [ -e "$box/local_bin/.copied" ] || { cp -a /usr/local/bin/. "$box/local_bin" && touch "$box/local_bin/.copied"; }
+) 9> "$box/lock"
 mount --bind "$box/local_bin" /usr/local/bin
 IFS=: read -ra keep <<< "$LAB_KEEP"
 for folder in "${keep[@]}"; do                                   # own /tmp, with only the needed parts of the real one in it
