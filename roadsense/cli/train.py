@@ -7,6 +7,7 @@ from pathlib import Path
 
 from roadsense.artifacts.layout import RunLayout
 from roadsense.cli.flags import add_settings_flags, settings_from_flags
+from roadsense.cli.lost_dataset import generate_again
 from roadsense.cli.storage import bring_here
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.experiment import run_experiment, show_result
@@ -51,7 +52,7 @@ def settings(flags: argparse.Namespace) -> TrainSettings:
     `s3://` addresses are fetched, or become `--mirror`.
 
     Raises:
-        UsageError: a flag would change a setting of the run that is resumed.
+        UsageError: a flag would change a setting of the run that is resumed. DatasetError: its dataset is gone and cannot be made again.
     """
     bring_here(flags)
     if flags.resume is None:
@@ -59,6 +60,8 @@ def settings(flags: argparse.Namespace) -> TrainSettings:
     recorded = TrainSettings.load_json(RunLayout(Path(flags.resume)).config, RunDirectoryError)
     # The run's own directory comes from --resume: the run may have been moved since.
     base = recorded.model_dump() | {"output_dir": None, "run_id": recorded.run_id}
+    if flags.dataset_dir is None and recorded.dataset_dir is not None and not recorded.dataset_dir.exists():
+        base["dataset_dir"] = generate_again(Path(flags.resume), recorded)
     resumed = settings_from_flags(TrainSettings, flags, base | {"resume_anyway": False})
     if resumed.resume_anyway:
         return resumed

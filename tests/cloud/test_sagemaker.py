@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,9 +50,10 @@ def host(root):
     )
 
 
-def test_a_spot_job_is_interrupted_and_goes_on(dataset_dir, tmp_path):
-    """SIGTERM as managed spot sends it; then a new container finds the checkpoints that SageMaker has brought back."""
-    job = opt_ml(tmp_path / "ml", dataset_dir, SMALL | {"total_timesteps": "100000", "checkpoint_every": "400"})
+def test_a_spot_job_is_interrupted_and_goes_on(tmp_path):
+    """SIGTERM as managed spot sends it; then a new container finds the checkpoints that SageMaker has brought back, and nothing else."""
+    given = SMALL | {"train_count": "6", "eval_count": "2"}  # no channel: the job generates its dataset
+    job = opt_ml(tmp_path / "ml", None, given | {"total_timesteps": "100000", "checkpoint_every": "400"})
     first = host(job)
     lines = []
     for line in first.stdout:
@@ -66,11 +68,13 @@ def test_a_spot_job_is_interrupted_and_goes_on(dataset_dir, tmp_path):
     assert not (job / "output" / "failure").exists() and not (job / "model").exists()
     saved = max(int(path.name[5:]) for path in (job / "checkpoints" / "run" / "checkpoints").glob("step_*"))
 
-    fresh = opt_ml(tmp_path / "ml2", dataset_dir, SMALL | {"total_timesteps": str(saved + 800), "checkpoint_every": "400"})
+    fresh = opt_ml(tmp_path / "ml2", None, given | {"total_timesteps": str(saved + 800), "checkpoint_every": "400"})
     (job / "checkpoints").rename(fresh / "checkpoints")
+    shutil.rmtree(job)
     second = host(fresh)
     output, _ = second.communicate(timeout=240)
     assert second.returncode == 0, output
+    assert "generated again: " in output
     assert f"resumed from: step_{saved:09d}" in output
     assert {"model_final.zip", "metrics.json", "provenance.json"} <= {path.name for path in (fresh / "model").iterdir()}
     reached = [float(found) for found in re.findall(r"^roadsense_metric .*\btimesteps=([^;]+);", output, re.MULTILINE)]
@@ -97,6 +101,10 @@ def test_hyperparameters_become_flags(tmp_path):
     given = {"total_timesteps": "\"5000\"", "skip_eval": "True", "gui": "false", "sagemaker_program": "x", "seed": "3"}  # fmt: skip
     words = command_line(opt_ml(tmp_path, None, given))
     assert words == ["pipeline", f"--output_dir={tmp_path}/checkpoints/run", "--total_timesteps=5000", "--skip_eval", "--seed=3"]
+
+
+def test_a_channel_is_what_is_trained_on(dataset_dir, tmp_path):
+    assert f"--dataset_dir={tmp_path}/input/data/dataset" in command_line(opt_ml(tmp_path, dataset_dir, {}))
 
 
 def test_the_tuner_finds_every_figure():
