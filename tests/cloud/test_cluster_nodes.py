@@ -57,7 +57,9 @@ def test_room_drain_and_versions(tmp_path):
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: eclipse-sumo\nVersion: 0.0.1\n")
     env = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_raylet_start_wait_time_s": "120"}
     env.pop("RAY_ADDRESS", None)
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(other.parent)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(other.parent)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=250
+    )
     lines = [line for line in done.stdout.splitlines() if line.split(" ")[0] in ("FULL", "REFUSED", "ROOM", "DRAINING", "SAME", "going")]
     assert len(lines) == 7, done.stdout + done.stderr[-2000:]
     assert lines[0] == "FULL 2", "a head without CPUs says how many env runners the full cluster holds"

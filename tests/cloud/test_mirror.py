@@ -109,7 +109,16 @@ def test_a_training_whose_s3_fails_for_a_while_loses_nothing_and_goes_on_from_th
     shutil.rmtree(moved)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = roadsense("train", "--resume", ADDRESS, "--total_timesteps", 5600, "--skip_eval", cwd=elsewhere, env=environment() | {"ROADSENSE_CACHE": str(tmp_path / "cache")})
+    done = roadsense(
+        "train",
+        "--resume",
+        ADDRESS,
+        "--total_timesteps",
+        5600,
+        "--skip_eval",
+        cwd=elsewhere,
+        env=environment() | {"ROADSENSE_CACHE": str(tmp_path / "cache")},
+    )
     assert done.returncode == 0, done.stderr
     newest = max(path.name for path in (local / "checkpoints").glob("step_*"))
     assert int(newest.removeprefix("step_")) >= 4800

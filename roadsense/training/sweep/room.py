@@ -15,8 +15,8 @@ from roadsense.training.sweep.settings import SweepSettings
 
 # Resident memory of the processes of a trial, measured (docs/sweep.md); SUMO's grows with the number of cars.
 TRIAL_MB: Final = 650
-ENV_RUNNER_MB: Final = 500
-SUMO_MB: Final = 60
+ENV_RUNNER_MB: Final = 600
+SUMO_MB: Final = 50
 _NODE_SHARE: Final = 0.001  # enough to bind a bundle to a node, and a thousand fit
 
 
@@ -39,12 +39,17 @@ class Room:
     def describe(self) -> str:
         """One line."""
         drives = f"{self.env_runners} env runners" if self.env_runners > 1 else "1 env runner" if self.env_runners else "in its own process"
-        plural = "s" if self.cpus > 1 else ""
+        all_simulators = self.at_once * self.sumo_processes
         return (
-            f"a trial takes {self.cpus} CPU{plural} ({drives}, {self.sumo_processes} SUMO processes, about {self.memory_mb:,} MB): "
-            f"{self.at_once} at once on {self.machine_cpus} CPUs (limited by {self.limited_by}), "
-            f"{self.at_once * self.sumo_processes} SUMO processes in all"
+            f"a trial takes {_counted(self.cpus, 'CPU', 'CPUs')} ({drives}, "
+            f"{_counted(self.sumo_processes, 'SUMO process', 'SUMO processes')}, about {self.memory_mb:,} MB): "
+            f"{self.at_once} at once on {_counted(self.machine_cpus, 'CPU', 'CPUs')} (limited by {self.limited_by}), "
+            f"{_counted(all_simulators, 'SUMO process', 'SUMO processes')} in all"
         )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def find_room(settings: SweepSettings, cluster: Cluster, trials: int) -> Room:

@@ -236,7 +236,8 @@ def _value(text: str) -> JsonValue:
 
 def _unknown(key: str) -> str:
     close = difflib.get_close_matches(key, known_keys(), n=1)
-    if key.partition(".")[0] in TrainSettings.model_fields and not close:
+    elsewhere = key.partition(".")[0] in TrainSettings.model_fields and not key.startswith(("model.", "task.reward."))
+    if elsewhere:
         remedy = "it decides what is judged or where it runs, not how it is learned; give it as a flag of the whole sweep"
     else:
         remedy = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known_keys())}"

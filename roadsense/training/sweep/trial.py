@@ -30,6 +30,8 @@ from roadsense.training.sweep.space import shown, with_drawn
 from roadsense.training.train import TrainingRun, opened
 
 OBJECTIVE: Final = "objective"
+CRITICAL_CRASHES: Final = "objective_critical_crashes"
+FALSE_BRAKING: Final = "objective_false_braking"
 TIMESTEPS: Final = "timesteps"
 _POINTER: Final = "checkpoint.json"
 
@@ -161,7 +163,13 @@ class SweepTrial(Trainable):
             training.package()
             write_results(self._plan, training.summary(), None)
             self._layout.write_trial(trial.model_copy(update={"rungs": (*trial.rungs, found)}))
-        return found.model_dump(exclude={"timesteps", "objective_interval"})
+        # Under names of their own: progress.csv has a false_braking_rate, that of the exploring policy.
+        return {
+            OBJECTIVE: found.objective,
+            CRITICAL_CRASHES: found.critical_hazard_collision_rate,
+            FALSE_BRAKING: found.false_braking_rate,
+            "objective_measuring_s": found.measuring_s,
+        }
 
     def _measure(self, training: TrainingRun) -> Measurement:
         began_s = time.monotonic()

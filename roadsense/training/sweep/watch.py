@@ -22,9 +22,13 @@ from roadsense.training.sweep.live import from_live
 from roadsense.training.sweep.schedulers import Halving
 from roadsense.training.sweep.settings import SweepSettings
 from roadsense.training.sweep.spread import Spread
-from roadsense.training.sweep.trial import OBJECTIVE, TIMESTEPS
+from roadsense.training.sweep.trial import CRITICAL_CRASHES, FALSE_BRAKING, OBJECTIVE, TIMESTEPS
 
-_STATE_FILES: Final = ("experiment_state-*.json", "callback_states-*.pkl", "*search*.pkl", "tuner.pkl", "trainable.pkl")
+_TRIALS: Final = "experiment_state-*.json"
+_CALLBACKS: Final = "callback-states-*.pkl"
+_SEARCH: Final = "basic-variant-state-*.json"
+_STATE_FILES: Final = (_TRIALS, _CALLBACKS, _SEARCH, "tuner.pkl")
+_PICKLE_ENDS: Final = b"."  # with this instruction, and half of one with it by chance only
 
 
 class Watch(Callback):
@@ -127,7 +131,7 @@ class Watch(Callback):
         place = sorted(there.values()).index(there[name]) + 1
         self._say(
             f"{name}: {timesteps:,} steps, objective {100 * there[name]:.1f} ({place} of {len(there)} at this rung), critical crashes "
-            f"{100 * result['critical_hazard_collision_rate']:.1f} %, false braking {100 * result['false_braking_rate']:.2f} %" + _money()
+            f"{100 * result[CRITICAL_CRASHES]:.1f} %, false braking {100 * result[FALSE_BRAKING]:.2f} %" + _money()
         )
         self._tell_spread(rung, there)
 
@@ -183,15 +187,18 @@ def before(tune: Path) -> Path:
 
 
 def newest_state(tune: Path) -> Path | None:
-    """Tune's snapshot of the trials; None when there is none, or half of one."""
-    found = sorted(tune.glob("experiment_state-*.json"))
-    if not found:
-        return None
+    """Tune's snapshot of the trials; None when there is none, or half of one: its files are written in place."""
+    newest = {pattern: max(tune.glob(pattern), default=None) for pattern in (_TRIALS, _CALLBACKS, _SEARCH)}
+    trials, callbacks = newest[_TRIALS], newest[_CALLBACKS]
     try:
-        json.loads(found[-1].read_text(encoding="utf-8"))
+        for path in (trials, newest[_SEARCH]):
+            if path is not None:
+                json.loads(path.read_text(encoding="utf-8"))
+        if callbacks is not None and not callbacks.read_bytes().endswith(_PICKLE_ENDS):
+            return None
     except (OSError, ValueError):
         return None
-    return found[-1]
+    return trials
 
 
 def _money() -> str:
