@@ -97,33 +97,24 @@ def print_table(console: Console, table: Mapping[str, Any]) -> None:
     """The judged policies for a terminal, and the verdict."""
     title = f"{table['rounds']} rounds of the evaluation list; objective: {table['objective']}"
     shown_table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for heading in ("policy", "objective", "critical\ncrashes", "false\nbraking", "react\ns"):
-        shown_table.add_column(heading, justify="left" if heading == "policy" else "right")
-    shown_table.add_column("configuration", overflow="fold")
+    for heading in ("policy", "steps", "objective", "critical\ncrashes", "false\nbraking", "react\ns"):
+        shown_table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=heading != "objective")
     for row in table["judged"]:
         found, figures, intervals = row["objective"] or {}, row["figures"], row["intervals"]
         shown_table.add_row(
             row["name"],
+            _ABSENT if row["timesteps"] is None else f"{row['timesteps']:,}",
             _cell(found.get("objective"), found.get("objective_interval"), 100, 1),
-            *(
-                _cell(figures[key], intervals[key], factor, digits)
-                for key, factor, digits in (
-                    ("critical_hazard_collision_rate", 100, 1),
-                    ("false_braking_rate", 100, 2),
-                )
-            ),
+            _cell(figures["critical_hazard_collision_rate"], intervals["critical_hazard_collision_rate"], 100, 1),
+            _cell(figures["false_braking_rate"], intervals["false_braking_rate"], 100, 2),
             _cell(figures["avg_reaction_s"], None, 1, 2),
-            "reference" if row["drawn"] is None else shown(row["drawn"]) or "base",
         )
     console.print(shown_table)
-    console.print(
-        "objective and rates in percent, in brackets 95 % intervals; lower is better",
-        "",
-        table["verdict"]["text"],
-        sep="\n",
-        soft_wrap=True,
-    )
-    console.print(_spent(table), soft_wrap=True)
+    console.print("objective and rates in percent, lower is better; in brackets 95 % intervals\n", soft_wrap=True)
+    for row in table["judged"]:
+        if row["drawn"]:
+            console.print(f"{row['name']}: {shown(row['drawn'])}", soft_wrap=True)
+    console.print("", table["verdict"]["text"], _spent(table), sep="\n", soft_wrap=True)
 
 
 def markdown(table: Mapping[str, Any]) -> str:

@@ -6,12 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
-
 from tests_support import environment
 
 # Six-second episodes, all of them with an early hazard, and a batch of 200 steps.
@@ -28,8 +24,8 @@ def start(*args) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True)
 
 
-def kill_after(process: subprocess.Popen, enough, settle_s: float = 0.0) -> list[str]:
-    """Read lines until `enough(lines)`, then SIGKILL; what it had started and is left ten seconds later."""
+def kill_after(process: subprocess.Popen, enough, root) -> list[str]:
+    """Read lines until `enough(lines)`, SIGKILL two of Tune's snapshots later; what it had started and is left ten seconds after that."""
     lines, seen = [], {}
     try:
         for line in process.stdout:
@@ -39,7 +35,7 @@ def kill_after(process: subprocess.Popen, enough, settle_s: float = 0.0) -> list
                 break
         else:
             raise AssertionError("ended before it could be killed:\n" + "".join(lines))
-        time.sleep(settle_s)
+        wait_for_snapshots(root, 2)
         seen |= {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
         assert any("sumo" in name_of(child) for child in seen.values())
     finally:
@@ -52,6 +48,15 @@ def kill_after(process: subprocess.Popen, enough, settle_s: float = 0.0) -> list
         with contextlib.suppress(psutil.Error):
             child.kill()
     return left
+
+
+def wait_for_snapshots(root, count: int, timeout_s: float = 120.0) -> None:
+    """So that Tune knows what the last line has told of."""
+    seen, deadline_s = set(), time.monotonic() + timeout_s
+    while len(seen) <= count:
+        assert time.monotonic() < deadline_s, "no snapshot"
+        seen |= {path.stat().st_mtime_ns for path in (root / "tune").glob("experiment_state-*.json")}
+        time.sleep(0.1)
 
 
 def name_of(child: psutil.Process) -> str:

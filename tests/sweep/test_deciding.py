@@ -152,6 +152,7 @@ def test_the_best_of_equals_is_as_lucky_as_simulated():
     assert expected_best(16) == pytest.approx(-drawn.min(axis=1).mean(), abs=0.03)
     assert expected_best(1) == 0.0
     assert Spread.of([0.0, 0.0], 8).stable
+    assert "NOTHING LEARNED" in Spread.of([1.0, 1.0], 8).describe()
 
 
 def judged(name, value, trial=True):

@@ -37,7 +37,7 @@ def test_eight_trials_on_two_cores_killed_and_resumed_equal_an_evaluation_of_the
         "--dataset_dir", dataset_dir, "--output_dir", root, *TINY, *VARIED, "--num_env_runners", 1, "--total_timesteps", 1800, "--first_rung", 200,
         "--trials", 6, "--base_seeds", 2, "--best", 2,
     )  # fmt: skip
-    assert kill_after(process, lambda lines: sum(" steps, objective " in line for line in lines) >= 6, settle_s=2.0) == []
+    assert kill_after(process, lambda lines: sum(" steps, objective " in line for line in lines) >= 6, root) == []
     code, output = run("--resume", root, timeout_s=1200)
     assert code == 0, output
     table = json.loads((root / "table.json").read_text())

@@ -11,7 +11,7 @@ from sweep_support import TINY, kill_after, run, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests_support import metrics, roadsense
 
-SMALL = (*TINY, "--num_env_runners", 0, "--total_timesteps", 600, "--first_rung", 200, "--vary", "learning_rate=log(1e-4,1e-2)",
+SMALL = (*TINY, "--num_env_runners", 0, "--total_timesteps", 2400, "--first_rung", 200, "--vary", "learning_rate=log(1e-4,1e-2)",
          "--vary", "model.pool=max|mean", "--trials", 2, "--base_seeds", 1, "--best", 1)  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def swept(dataset_dir, tmp_path_factory):
     """Three trials; the driver is killed at the second rung of all, and resumed in another place."""
     root = tmp_path_factory.mktemp("sweep") / "sweep"
     process = start("--dataset_dir", dataset_dir, "--output_dir", root, *SMALL)
-    left = kill_after(process, lambda lines: rungs(lines, 2), settle_s=1.0)
+    left = kill_after(process, lambda lines: rungs(lines, 2), root)
     moved = root.with_name("moved")
     root.rename(moved)
     before = {path.parent.name: json.loads(path.read_text()) for path in moved.glob("trials/*/trial.json")}
@@ -46,18 +46,22 @@ def test_all_trials_end_at_a_rung_with_a_run_directory(swept):
     assert [path.name for path in trials(root)] == ["base_seed_42", "trial_000", "trial_001"]
     for path in trials(root):
         last = json.loads((path / "trial.json").read_text())["rungs"][-1]["timesteps"]
-        assert last in (200, 600)
+        assert last in (200, 600, 1800, 2400)
         assert metrics(path)["training"]["training_timesteps"] == last
         for name in ("model_final.zip", "config.json", "manifest.json", "provenance.json", "progress.csv"):
             assert (path / name).stat().st_size > 0, name
-    assert json.loads((root / "trials" / "base_seed_42" / "trial.json").read_text())["rungs"][-1]["timesteps"] == 600
+    assert json.loads((root / "trials" / "base_seed_42" / "trial.json").read_text())["rungs"][-1]["timesteps"] == 2400
 
 
 def test_trials_go_on_from_checkpoints_and_draw_nothing_twice(swept):
     root, _, before, output = swept
     generations = {path.name: json.loads((path / "generations.json").read_text())["last"] for path in trials(root)}
     assert max(generations.values()) >= 1, "somebody was interrupted"
-    assert any(" goes on at " in line for line in output.splitlines()) or not before
+    went_on = [line.split(":")[0] for line in output.splitlines() if " goes on at " in line]
+    assert went_on
+    for name in went_on:
+        first, *_ = before[name]["rungs"]
+        assert first in json.loads((root / "trials" / name / "trial.json").read_text())["rungs"], "it was not measured again"
     seen = []
     for path in trials(root):
         for part in sorted((path / "training_episodes").glob("*.parquet")):
@@ -152,7 +156,7 @@ def single_run(root):
     [
         (lambda root: None, "no such sweep"),
         (half, "holds no sweep.json"),
-        (foreign, "unknown key 'name'"),
+        (foreign, "was not written by roadsense sweep"),
         (single_run, "is the run directory of a single training"),
     ],
 )

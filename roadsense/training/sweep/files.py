@@ -11,12 +11,13 @@ from pydantic import Field, JsonValue
 
 from roadsense.artifacts.files import write_json
 from roadsense.artifacts.layout import RunLayout
-from roadsense.config import Settings
+from roadsense.config import Settings, read_json_object
 from roadsense.errors import RunDirectoryError
 from roadsense.training.sweep.settings import SweepSettings
 from roadsense.training.sweep.space import Drawn
 
 BASE_PREFIX: Final = "base_seed_"
+_KIND: Final = "roadsense-sweep"
 
 
 class TrialSpec(Settings):
@@ -42,7 +43,7 @@ class RungEpisodes(Settings):
 class SweepFile(Settings):
     """sweep.json: what the sweep was asked for, what was drawn, where it comes from. Written once."""
 
-    kind: str = Field("roadsense-sweep", pattern="^roadsense-sweep$")
+    kind: str = _KIND
     settings: SweepSettings
     trials: tuple[TrialSpec, ...]
     rung: RungEpisodes
@@ -161,7 +162,10 @@ class SweepLayout:
         if not self.sweep.is_file():
             what = "is the run directory of a single training" if RunLayout(self.root).config.is_file() else "holds no sweep.json"
             raise RunDirectoryError(f"{self.root}: {what}; give the --output_dir of a sweep")
-        return SweepFile.load_json(self.sweep, RunDirectoryError)
+        content = read_json_object(self.sweep, RunDirectoryError)
+        if content.get("kind") != _KIND:
+            raise RunDirectoryError(f"{self.sweep}: was not written by roadsense sweep; give the --output_dir of a sweep")
+        return SweepFile.parse(content, str(self.sweep), RunDirectoryError)
 
     def read_trial(self, spec: TrialSpec) -> TrialFile:
         """What a trial says of itself; nothing measured where it has not begun.

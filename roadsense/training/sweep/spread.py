@@ -11,6 +11,8 @@ from scipy.special import ndtri
 
 # Chance alone must not be able to halve the objective.
 _STABLE_SHARE: Final = 0.5
+# never_brake and always_brake have 1, random about 0.65.
+_LEARNED_LITTLE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +43,8 @@ class Spread:
 
     @property
     def stable(self) -> bool:
-        """Whether luck is small against the objective itself. (All seeds at 0 are stable.)"""
-        return self.luck <= _STABLE_SHARE * self.mean
+        """Whether something has been learned, and luck is small against the objective. (All seeds at 0 are stable.)"""
+        return self.luck <= _STABLE_SHARE * self.mean < _STABLE_SHARE * _LEARNED_LITTLE
 
     def describe(self) -> str:
         """One line, in percent."""
@@ -53,6 +55,8 @@ class Spread:
         )
         if self.stable:
             return line
+        if self.mean >= _LEARNED_LITTLE:
+            return f"{line}: NOTHING LEARNED yet (never_brake has 100), this sweep sorts noise; train longer"
         return f"{line}: NOT STABLE over seeds yet, this sweep sorts noise; train longer, or mend the base configuration first"
 
 

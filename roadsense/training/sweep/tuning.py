@@ -32,6 +32,7 @@ _ENVIRONMENT: Final = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # every trial has its own progress.csv and TensorBoard; Tune's would be a second series
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # StopSignals hears them, SIGTERM as well
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # the objective is known at rungs only
+    "TUNE_GLOBAL_CHECKPOINT_S": "3",  # between two snapshots; what a trial has done since the last one is done again after a kill
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # users' own parts lie where the user works
     "RAY_AIR_NEW_OUTPUT": "0",
