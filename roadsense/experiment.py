@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
 
 from roadsense.artifacts.cost import cost_so_far
-from roadsense.artifacts.files import sha256_of, write_json
 from roadsense.artifacts.layout import RunLayout
-from roadsense.artifacts.provenance import collect_provenance
 from roadsense.cloud.dataset_cache import store_datasets
 from roadsense.cloud.mirror import RunMirror
 from roadsense.evaluation.compare import compare
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluation_list, settings_json
 from roadsense.evaluation.judgement import Judgement
-from roadsense.evaluation.metrics_file import LEARNED, metrics_content
+from roadsense.evaluation.metrics_file import LEARNED
 from roadsense.evaluation.process_pool import process_map
 from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.evaluation.table import print_judgement, table_console
-from roadsense.scenario.dataset import Dataset
 from roadsense.training.plan import TrainingPlan, plan_training
 from roadsense.training.progress import Say
+from roadsense.training.run_files import prepare, write_results
 from roadsense.training.settings import TrainSettings
 from roadsense.training.stop import StopSignals
 from roadsense.training.train import TrainingSummary, train
@@ -56,15 +53,15 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
         if settings.mirror is not None:
             stack.enter_context(RunMirror(plan.layout.root, settings.mirror))
             store_datasets(settings.mirror, plan.dataset_dir, plan.eval_dir)
-        _prepare(plan)
+        prepare(plan)
         stop = StopSignals()
         summary = train(plan, stop, _teller(console, plan.layout))
         # Before the evaluation as well: what the training has to tell is not lost with an evaluation that fails.
-        _write_results(plan, summary, None)
+        write_results(plan, summary, None)
         judgement = None
         if not settings.skip_eval and not stop.requested():
             judgement = _evaluate(plan, console)
-        _write_results(plan, summary, judgement)
+        write_results(plan, summary, judgement)
     if stop.requested():
         console.print(f"stopped at {summary.training_timesteps:,} steps; go on with: roadsense train --resume {plan.layout.root}")
     return ExperimentResult(layout=plan.layout, summary=summary, judgement=judgement, exit_code=stop.exit_code)
@@ -109,21 +106,6 @@ def _teller(console: Console, layout: RunLayout) -> Say:
     return tell
 
 
-def _prepare(plan: TrainingPlan) -> None:
-    layout = plan.layout
-    layout.checkpoints.mkdir(parents=True, exist_ok=True)
-    write_json(layout.config, plan.recorded_settings())
-    write_json(layout.manifest, _manifest(plan.dataset))
-    _write_provenance(plan, artifacts=[])
-
-
-def _manifest(dataset: Dataset) -> dict[str, Any]:
-    """The dataset's manifest; a single configuration has none, so its place and hash stand in."""
-    if dataset.manifest is not None:
-        return dataset.manifest.model_dump(mode="json")
-    return {"sumo_cfg": str(dataset.train[0].sumocfg), "ego_id": dataset.train[0].ego_id, "dataset_hash": dataset.hash}
-
-
 def _evaluate(plan: TrainingPlan, console: Console) -> Judgement:
     spec = EnvironmentSpec(
         dataset_dir=plan.eval_dir,
@@ -147,29 +129,3 @@ def _evaluate(plan: TrainingPlan, console: Console) -> Judgement:
             earlier=parts,
             progress=lambda name, done, total: status.update(f"evaluating {name}: {done} of {total} episodes"),
         )
-
-
-def _write_results(plan: TrainingPlan, summary: TrainingSummary, judgement: Judgement | None) -> None:
-    layout = plan.layout
-    config = plan.settings.model_dump(mode="json") | {
-        "dataset_dir": str(plan.dataset_dir) if plan.dataset_dir else None,
-        "sumo_cfg": str(plan.sumo_cfg) if plan.sumo_cfg else None,
-        "dataset_hash": plan.dataset.hash,
-        "emulator_params": str(plan.emulator_params) if plan.emulator_params else "packaged: convoy",
-        "emulator_params_hash": plan.emulator_params_hash,
-    }
-    cost = cost_so_far()
-    training = asdict(summary) | ({"cost": cost.as_dict()} if cost is not None else {})
-    write_json(layout.metrics, metrics_content(config, training, judgement, plan.run_id))
-    _write_provenance(plan, artifacts=[layout.model, layout.metrics, layout.config, layout.manifest, layout.progress, layout.episodes])
-
-
-def _write_provenance(plan: TrainingPlan, artifacts: list[Any]) -> None:
-    inputs = {
-        "run_id": plan.run_id,
-        "seed": plan.settings.seed,
-        "dataset_hash": plan.dataset.hash,
-        "emulator_params_hash": plan.emulator_params_hash,
-        "artifacts_sha256": {path.name: sha256_of(path) for path in artifacts if path.exists()},
-    }
-    write_json(plan.layout.provenance, collect_provenance(inputs))

@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "check": "verify a dataset: hashes, files, configs, and by really driving every scenario",
     "inspect": "look at a dataset: every scenario on a contact sheet, what was drawn, what the splits share",
     "train": "train a policy",
+    "sweep": "train many configurations with Ray Tune, stop the worse ones early, and judge the best",
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",
     "bench": "measure how fast this machine drives and learns, beside a yardstick",

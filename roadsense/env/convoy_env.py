@@ -56,6 +56,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         task: settings of the task, or a mapping of some of them.
         assignment: the place in a parallel run; replaces `scenario_seed`, and `reset(seed=...)` is then ignored.
         dataset: a loaded dataset instead of a path.
+        radio_factor: training episodes draw the radio's values between 1/this and this times the nominal ones, instead of as its file says.
 
     Raises:
         UsageError: both or neither of `dataset_dir` and `sumo_cfg`, or an unknown mode.
@@ -81,6 +82,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         task: TaskSettings | dict[str, Any] | None = None,
         assignment: Assignment | dict[str, Any] | None = None,
         dataset: Dataset | None = None,
+        radio_factor: float | None = None,
     ) -> None:
         if scenario_mode not in ("train", "eval"):
             raise UsageError(f"scenario_mode is {scenario_mode!r}; choose 'train' or 'eval'")
@@ -92,6 +94,8 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._radio_parameters, self.emulator_params_hash = load_parameters(
             Path(emulator_params_path) if emulator_params_path is not None else None
         )
+        if radio_factor is not None:
+            self._radio_parameters = self._radio_parameters.randomized_by(radio_factor)
         sumo_settings = _settings(SumoSettings, sumo, "sumo settings")
         if gui or render_mode == "human":
             sumo_settings = sumo_settings.model_copy(update={"gui": True})

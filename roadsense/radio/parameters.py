@@ -190,6 +190,15 @@ class RadioParameters(Settings):
             domain_randomization=DomainRandomization(enabled=False, min_factor=1.0, max_factor=1.0),
         )
 
+    def randomized_by(self, factor: float) -> Self:
+        """The same nominal values, drawn in training between 1/`factor` and `factor` times of them; 1 draws nothing.
+
+        Raises:
+            ConfigError: with this factor nothing would be heard.
+        """
+        randomization = {"enabled": factor > 1, "min_factor": 1 / factor, "max_factor": factor}
+        return type(self).parse(self.model_dump() | {"domain_randomization": randomization}, f"radio randomisation by {factor:g}")
+
     def randomized(self, rng: np.random.Generator) -> Self:
         """Another radio environment around this one, for a training episode; itself where randomisation is off.
 

@@ -95,7 +95,16 @@ def latest(layout: RunLayout) -> Checkpoint:
     found = _complete(layout)
     if not found:
         raise RunDirectoryError(f"{layout.root}: no checkpoint to resume from; start a new run, or give the directory of one")
-    return Checkpoint(found[-1], TrainingState.load_json(found[-1] / _STATE, RunDirectoryError))
+    return read(found[-1])
+
+
+def read(path: Path) -> Checkpoint:
+    """One checkpoint by its directory.
+
+    Raises:
+        RunDirectoryError: it is incomplete, or its state is unreadable.
+    """
+    return Checkpoint(path, TrainingState.load_json(path / _STATE, RunDirectoryError))
 
 
 def restore(algorithm: PPO, checkpoint: Checkpoint) -> None:

@@ -44,11 +44,17 @@ class RolloutSettings(Settings):
     run_seed: int
     generation: int
     num_workers: int
+    radio_factor: float | None = None
     quarantined: dict[str, str] = Field(default_factory=dict)
 
 
 class ConvoyEnvRunner(SingleAgentEnvRunner):
-    """RLlib's env runner with our environments, identities, episode records and inner loop."""
+    """RLlib's env runner with our environments, identities, episode records and inner loop.
+
+    Attributes:
+        rollout: what it was told.
+        dataset: what it drives on, as it lies on this machine.
+    """
 
     env: Any = None
     _generation: int | None = None
@@ -62,13 +68,12 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
         torch.set_num_threads(1)
         if self.env is not None:
             self.env.close()
-        rollout = RolloutSettings.parse(self.config.env_config, "env_config")
-        self._rollout = rollout
+        self.rollout = rollout = RolloutSettings.parse(self.config.env_config, "env_config")
         # An actor that Ray restarted was built with the old generation: it must not draw its episodes a second time.
         restarted = self.worker_index > 0 and ray.get_runtime_context().was_current_actor_reconstructed
         self._generation = None if restarted else rollout.generation
         self._seed_exploration()
-        dataset = open_training_dataset(rollout.dataset_dir, rollout.sumo_cfg, rollout.ego_id, rollout.dataset_hash)
+        self.dataset = dataset = open_training_dataset(rollout.dataset_dir, rollout.sumo_cfg, rollout.ego_id, rollout.dataset_hash)
         self._faults = ScenarioFaults()
         self._faults.leave_out(rollout.quarantined)
         self._training_envs = [
@@ -80,6 +85,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
                     sumo=rollout.sumo,
                     task=rollout.task,
                     assignment=self._assignment(sub_environment),
+                    radio_factor=rollout.radio_factor,
                 ),
                 self._faults,
             )
@@ -173,14 +179,14 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
 
     def _seed_exploration(self) -> None:
         """Actions are sampled from torch's global generator, which RLlib seeds the same after every restart and resume."""
-        stream = named_stream(self._rollout.run_seed, "exploration", str(self._generation), str(self.worker_index))
+        stream = named_stream(self.rollout.run_seed, "exploration", str(self._generation), str(self.worker_index))
         torch.manual_seed(int(stream.integers(2**63)))
 
     def _assignment(self, sub_environment: int) -> Assignment:
         return Assignment(
-            run_seed=self._rollout.run_seed,
+            run_seed=self.rollout.run_seed,
             generation=self._generation or 0,
             worker=max(0, self.worker_index - 1),
-            num_workers=self._rollout.num_workers,
+            num_workers=self.rollout.num_workers,
             sub_environment=sub_environment,
         )

@@ -68,8 +68,12 @@ class TrainingPlan:
         return self.checkpoint.state.model_copy(update=described)
 
 
-def plan_training(settings: TrainSettings) -> TrainingPlan:
+def plan_training(settings: TrainSettings, place: tuple[str, Path] | None = None) -> TrainingPlan:
     """Open every input of a run and check its output directory; writes nothing.
+
+    Args:
+        settings: the run.
+        place: name and directory of a run that somebody else looks after (a sweep), instead of what the settings say; not checked.
 
     Raises:
         RoadSenseError: an input is missing or refused, or the output directory holds something else.
@@ -86,8 +90,10 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     eval_dataset = dataset if eval_dir == dataset_dir else open_dataset(eval_dir, None)
     if not eval_dataset.eval and not settings.skip_eval:
         raise UsageError(f"{eval_dir}: the dataset has no evaluation scenarios; give another --eval_dir, or --skip_eval")
-    _, emulator_params_hash = load_parameters(settings.emulator_params)
-    run_id, root = _run_directory(settings)
+    parameters, emulator_params_hash = load_parameters(settings.emulator_params)
+    if settings.training_radio_factor is not None:
+        parameters.randomized_by(settings.training_radio_factor)  # refused now, not in every worker
+    run_id, root = _run_directory(settings) if place is None else place
     checkpoint = None
     if settings.resume is not None:
         checkpoint = latest(RunLayout(root))

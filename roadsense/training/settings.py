@@ -54,6 +54,9 @@ class TrainSettings(Settings):
     training_horizon_s: float | None = Field(20.0, gt=0, description="longest training episode; evaluation keeps the task's own horizon")
     training_onset_s: Interval = Field(Interval(low=2.0, high=12.0), description="onset of hazards in training episodes cut to that length")
     training_collision_weight: float | None = Field(None, ge=0, description="weight of a collision in training (default: the task's own)")
+    training_radio_factor: float | None = Field(
+        None, ge=1, le=100, description="training draws radio values from 1/this to this times nominal (default: as the file says)"
+    )
     sumo: SumoSettings = SumoSettings()
     task: TaskSettings = TaskSettings()
     model: ModelSettings = ModelSettings()

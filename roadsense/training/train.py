@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from ray.rllib.algorithms.ppo import PPO
 
 from roadsense.errors import RunDirectoryError, SumoError
 from roadsense.evaluation.episode_table import read_episodes, records_of
+from roadsense.model.deep_sets import DeepSets
 from roadsense.model.policy_file import save_policy
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, pop_failures, ppo_config
@@ -73,6 +75,7 @@ class TrainingRun:
         self._told: set[str] = set()  # the last fault that was shown: one that comes in every iteration is shown once
         self._futile = 0
         self._futile_since_s: float | None = None
+        self._draining = DrainingNodes()
 
     def run(self, stop: StopSignals) -> TrainingSummary:
         """Iterate until the steps are done or a stop is requested; a checkpoint is written either way.
@@ -81,22 +84,73 @@ class TrainingRun:
             RunDirectoryError: nothing can be written any more; the message says where the training state has been rescued to.
             SumoError: no worker delivers anything.
         """
-        settings = self._plan.settings
-        draining = DrainingNodes()
         try:
-            while self._state.timesteps < settings.total_timesteps and not stop.requested():
-                self._iterate()
-                if (
-                    self._state.timesteps // settings.checkpoint_every > self._saver.saved_timesteps // settings.checkpoint_every
-                    or draining.any()
-                ):
-                    self._checkpoint()
-            if self._saver.saved_timesteps != self._state.timesteps:
-                self._saver.save(self._algorithm, self._described(self._next_generation()))
-        except RunDirectoryError as problem:
-            raise RunDirectoryError(f"{problem}; {self._rescued()}") from None
+            while not self.done and not stop.requested():
+                self.iterate()
+            self.save()
         finally:
-            self._log.close()
+            self.close()
+        return self.summary()
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps have been made."""
+        return self._state.timesteps >= self._plan.settings.total_timesteps
+
+    @property
+    def timesteps(self) -> int:
+        """Steps made so far."""
+        return self._state.timesteps
+
+    @property
+    def saved_timesteps(self) -> int:
+        """Those that the newest checkpoint holds."""
+        return self._saver.saved_timesteps
+
+    @property
+    def algorithm(self) -> PPO:
+        """RLlib's algorithm, for those who look at the policy between iterations."""
+        return self._algorithm
+
+    def iterate(self) -> IterationFigures | None:
+        """One iteration, and a checkpoint where one is due; None when no worker delivered a step. Raises as `run`."""
+        with self._rescuing():
+            figures = self._iterate()
+            every = self._plan.settings.checkpoint_every
+            if self._state.timesteps // every > self._saver.saved_timesteps // every or self._draining.any():
+                self._checkpoint()
+        return figures
+
+    def save(self) -> None:
+        """Write a checkpoint of what has been reached, unless it holds that already. Raises as `run`."""
+        if self._saver.saved_timesteps != self._state.timesteps:
+            with self._rescuing():
+                self._saver.save(self._algorithm, self._described(self._next_generation()))
+
+    def package(self) -> None:
+        """Write the policy as it is now.
+
+        Raises:
+            PolicyError: it cannot be written, or holds something that is no number.
+        """
+        # Nothing here depends on when or where: the same training gives the same bytes.
+        described = {"seed": self._plan.settings.seed, "dataset_hash": self._plan.dataset.hash, "training_timesteps": self.timesteps}
+        save_policy(self._plan.layout.model, self.network(), metadata=described)
+
+    def network(self) -> DeepSets:
+        """The learner's network."""
+        module = self._algorithm.get_module()
+        if module is None:
+            raise RunDirectoryError("the algorithm holds no policy; report this as a bug in RoadSense")
+        network: DeepSets = module.network
+        return network
+
+    def close(self) -> None:
+        """Write what is left of the log, and close it."""
+        self._log.close()
+
+    def summary(self) -> TrainingSummary:
+        """What the run has come to so far."""
         return TrainingSummary(
             training_timesteps=self._state.timesteps,
             iterations=self._state.iteration,
@@ -108,10 +162,10 @@ class TrainingRun:
             faults=self._recent.faults,
             quarantined=self._state.quarantined,
             reward_trend=self._log.returns,
-            stopped_early=self._state.timesteps < settings.total_timesteps,
+            stopped_early=not self.done,
         )
 
-    def _iterate(self) -> None:
+    def _iterate(self) -> IterationFigures | None:
         if self._plan.settings.exact:
             seed_learner(self._plan.settings.seed, self._state.iteration)
         began_s = time.monotonic()
@@ -125,9 +179,10 @@ class TrainingRun:
             self._told = {fault}
             self._say(f"an episode failed: {fault}")
         timesteps = int(result.get("env_runners", {}).get("num_env_steps_sampled_lifetime", self._state.timesteps))
-        self._look_for_life(delivered=timesteps > self._state.timesteps)
+        delivered = timesteps > self._state.timesteps
+        self._look_for_life(delivered=delivered)
         figures = self._figures(result, timesteps, iteration_s, reports)
-        if timesteps > self._state.timesteps:
+        if delivered:
             self._log.add(figures)
         self._state = self._state.model_copy(
             update={
@@ -141,6 +196,7 @@ class TrainingRun:
                 "recent_return": figures.episode_return,
             }
         )
+        return figures if delivered else None
 
     def _figures(self, result: dict[str, Any], timesteps: int, iteration_s: float, reports: list[WorkerReport]) -> IterationFigures:
         group = self._algorithm.env_runner_group
@@ -226,6 +282,14 @@ class TrainingRun:
     def _described(self, generation: int) -> checkpoints.TrainingState:
         return self._state.model_copy(update={"generation": generation})
 
+    @contextmanager
+    def _rescuing(self) -> Iterator[None]:
+        """What cannot be written to the run directory is written elsewhere, and the error says where."""
+        try:
+            yield
+        except RunDirectoryError as problem:
+            raise RunDirectoryError(f"{problem}; {self._rescued()}") from None
+
     def _rescued(self) -> str:
         if self._saver.saved_timesteps == self._state.timesteps:
             return f"nothing is lost, go on with: roadsense train --resume {self._plan.layout.root}"
@@ -243,10 +307,8 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
     Raises:
         RoadSenseError: workers cannot start, the run directory cannot be written, or a checkpoint cannot be restored.
     """
-    # The learner shares its cores with the workers; with more threads it would be several times slower, not faster.
-    torch.set_num_threads(1)
-    settings, layout = plan.settings, plan.layout
-    generations = Generations(layout.generations, used=-1 if plan.checkpoint is None else plan.checkpoint.state.generation)
+    settings = plan.settings
+    generations = Generations(plan.layout.generations, used=-1 if plan.checkpoint is None else plan.checkpoint.state.generation)
     with ExitStack() as stack:
         stack.enter_context(guarded())
         wanted = 0 if plan.local else settings.num_env_runners
@@ -257,23 +319,32 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
             num_env_runners = wait_for_workers(num_env_runners, say)
             require_same_versions()
         stack.enter_context(stop)
-        generation = generations.next() if plan.checkpoint is None or not settings.exact else plan.checkpoint.state.generation
-        algorithm = _build(plan, num_env_runners, generation, generations)
-        stack.callback(algorithm.stop)
-        state = plan.starting_state()
+        training = stack.enter_context(opened(plan, num_env_runners, generations, say))
+        summary = training.run(stop)
+        training.package()
+    return summary
+
+
+@contextmanager
+def opened(plan: TrainingPlan, num_env_runners: int, generations: Generations, say: Say) -> Iterator[TrainingRun]:
+    """The run with its algorithm built, at its checkpoint if it has one; the workers end with the block. Ray has to be there.
+
+    Raises:
+        RoadSenseError: workers cannot start, or a checkpoint cannot be restored.
+    """
+    # The learner shares its cores with the workers; with more threads it would be several times slower, not faster.
+    torch.set_num_threads(1)
+    generation = generations.next() if plan.checkpoint is None or not plan.settings.exact else plan.checkpoint.state.generation
+    algorithm = _build(plan, num_env_runners, generation, generations)
+    try:
         if plan.checkpoint is not None:
             checkpoints.restore(algorithm, plan.checkpoint)
-            if settings.exact:
+            if plan.settings.exact:
                 # Building the workers' networks has drawn from their generators.
                 begin_generation(algorithm, generation)
-        summary = TrainingRun(plan, algorithm, state, generations, say).run(stop)
-        module = algorithm.get_module()
-        if module is None:
-            raise RunDirectoryError("the algorithm holds no policy to package; report this as a bug in RoadSense")
-        # Nothing here depends on when or where: the same training gives the same bytes.
-        metadata = {"seed": settings.seed, "dataset_hash": plan.dataset.hash, "training_timesteps": summary.training_timesteps}
-        save_policy(layout.model, module.network, metadata=metadata)
-    return summary
+        yield TrainingRun(plan, algorithm, plan.starting_state(), generations, say)
+    finally:
+        algorithm.stop()
 
 
 def _pop_report(runner: ConvoyEnvRunner) -> WorkerReport:
@@ -293,6 +364,7 @@ def _build(plan: TrainingPlan, num_env_runners: int, generation: int, generation
         run_seed=settings.seed,
         generation=generation,
         num_workers=max(1, num_env_runners),
+        radio_factor=settings.training_radio_factor,
         quarantined=plan.starting_state().quarantined,
     )
     return build(ppo_config(settings, rollout, num_env_runners, generations))
