@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from roadsense.cli.findings import print_findings
 from roadsense.cli.flags import add_settings_flags, settings_from_flags
 from roadsense.cloud.account import end_machines, machines
 from roadsense.cloud.cluster_file import read_cluster_file
@@ -18,6 +19,7 @@ from roadsense.cloud.prices import look_up
 from roadsense.cloud.settings import CloudSettings
 from roadsense.errors import BudgetError, UsageError
 from roadsense.evaluation.table import table_console
+from roadsense.findings import exit_code_of
 
 _ACTIONS = {
     "plan": "machines, prices, predicted hours, worst case, and what is left this month; starts nothing",
@@ -139,11 +141,8 @@ def _down(settings: CloudSettings, console: Console) -> int:
 
 def _doctor(settings: CloudSettings, console: Console) -> int:
     findings = examine(settings)
-    for finding in findings:
-        console.print(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what}: {finding.seen}", soft_wrap=True, markup=False)
-        if finding.remedy:
-            console.print(f"         {finding.remedy}", soft_wrap=True, markup=False)
-    return 0 if all(finding.ok for finding in findings) else 1
+    print_findings(console, findings)
+    return exit_code_of(findings)
 
 
 def _region(settings: CloudSettings) -> str:

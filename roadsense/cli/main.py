@@ -27,6 +27,8 @@ _COMMANDS: Final = {
     "replay": "play a recorded episode again, exactly: in SUMO, as a page to watch, or as an animation",
     "validate-recording": "replay the log of a real drive through the neighbour table and a policy",
     "export": "write a trained policy for devices (C99, TFLite, ONNX), proven equal to torch",
+    "doctor": "look at this machine: whether a training can run, how fast it would be, and what it would cost elsewhere",
+    "scaling": "predict speed and cost of a training with many env runners, from measured parts",
     "soak": "drive for long while simulators and workers are killed and stopped, and count what is lost or left",
     "cloud": "plan, run, watch and end training on AWS, under a monthly limit",
     "pipeline": "generate, check, train, evaluate and package in one go",

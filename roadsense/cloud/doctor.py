@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from roadsense.cloud.account import BUDGET_NAME, account_id
@@ -12,19 +11,10 @@ from roadsense.cloud.aws import found
 from roadsense.cloud.cluster_file import money_and_door_problems, read_cluster_file, shape_problems
 from roadsense.cloud.settings import BUCKET, REPOSITORY, ROLE, SECURITY_GROUP, CloudSettings
 from roadsense.errors import RoadSenseError
+from roadsense.findings import Finding
 
 _PLACEHOLDER_ACCOUNT = "123456789012"
 _WORLD = ("0.0.0.0/0", "::/0")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at. `remedy` is what to type, empty where all is well."""
-
-    what: str
-    ok: bool
-    seen: str
-    remedy: str = ""
 
 
 def examine(settings: CloudSettings) -> list[Finding]:

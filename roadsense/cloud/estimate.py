@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from roadsense.cloud.cluster_file import DISK_GB
 from roadsense.cloud.prices import HOURS_PER_MONTH, Price, PriceTable, look_up, price_table
 from roadsense.cloud.settings import PRESETS, CloudSettings, Preset
 from roadsense.errors import BudgetError
+from roadsense.scaling.cluster import SPOT_SHARE, cluster, one_machine
+from roadsense.scaling.measured import packaged
+from roadsense.scaling.model import Costs, Iteration, hours_for, iteration
 
 # Boot, image, first simulators; and generating, checking, evaluating around the training. Guesses on the high side, never measured on AWS.
-_AROUND_TRAINING_HOURS: Final = 0.4
+AROUND_TRAINING_HOURS: Final = 0.4
 # A machine is billed from launch to the end of its shutdown; the guard waits 5 minutes; minutes are rounded up.
 _MARGIN_HOURS: Final = 0.25
 # A mirror writes two or three small files every five seconds at most; listing and the final copy are less.
@@ -65,11 +68,11 @@ def estimate(
     worker = look_up(preset.worker_type, region, zones)
     alone = settings.single or sagemaker
     head = None if alone else look_up(head_type or str(preset.head_type), region)
-    around = _around_usd_per_hour(table)
+    around = around_usd_per_hour(table)
     machines = workers + (0 if head is None else 1)
     fixed = machines * around + _S3_PUTS_PER_HOUR / 1000 * table.s3_put_usd_per_1000
     head_usd = head.on_demand_usd_per_hour if head is not None else 0.0
-    predicted = _predicted_hours(settings, runners)
+    predicted = _predicted_hours(settings, runners, None if head is None else worker_cpus or preset.worker_vcpus)
     max_hours = settings.max_hours if settings.max_hours is not None else 2 * predicted + 0.5
     if not math.isfinite(max_hours) or max_hours <= 0:
         raise BudgetError(f"the hours of this launch come out as {max_hours}, so no worst case can be told; give --max_hours")
@@ -86,12 +89,41 @@ def estimate(
     )
 
 
-def _around_usd_per_hour(table: PriceTable) -> float:
+def around_usd_per_hour(table: PriceTable) -> float:
     """Disk and public address of one machine."""
     return DISK_GB * table.gp3_usd_per_gb_month / HOURS_PER_MONTH + table.public_ipv4_usd_per_hour
 
 
-def _predicted_hours(settings: CloudSettings, runners: int) -> float:
-    """Sampling is parallel, learning is not."""
-    per_step_s = 1 / (settings.steps_per_s_per_runner * runners) + settings.learning_s_per_1000_steps / 1000
-    return settings.total_timesteps * per_step_s / 3600 + _AROUND_TRAINING_HOURS
+def predicted_iteration(runners: int, worker_vcpus: int | None, costs: Costs | None = None) -> Iteration:
+    """What `roadsense doctor` and docs/scaling.md say as well; `worker_vcpus` is None where all is one machine."""
+    machines = one_machine(runners) if worker_vcpus is None else cluster(runners, worker_vcpus)
+    return iteration(packaged().costs() if costs is None else costs, machines)
+
+
+def listed_usd_per_hour(preset: Preset) -> tuple[float, float]:
+    """USD per hour of a preset's full cluster, with everything around it: workers at the usual spot share, and all on demand.
+
+    From the committed table alone, no one is asked.
+
+    Raises:
+        BudgetError: the table has no such machine.
+    """
+    table = price_table()
+    workers = max(1, preset.max_workers)
+    types = [preset.worker_type, *([preset.head_type] if preset.head_type else [])]
+    missing = [name for name in types if name not in table.on_demand_usd_per_hour]
+    if missing:
+        raise BudgetError(f"prices.json does not know {', '.join(missing)}; add the price, or ask: roadsense cloud plan")
+    fixed = (workers + (preset.head_type is not None)) * around_usd_per_hour(table)
+    head = table.on_demand_usd_per_hour[preset.head_type] if preset.head_type else 0.0
+    worker = workers * table.on_demand_usd_per_hour[preset.worker_type]
+    return fixed + head + SPOT_SHARE * worker, fixed + head + worker
+
+
+def _predicted_hours(settings: CloudSettings, runners: int, worker_vcpus: int | None) -> float:
+    costs = packaged().costs()
+    if settings.steps_per_s_per_runner is not None:
+        costs = replace(costs, sampling_steps_per_s=settings.steps_per_s_per_runner)
+    if settings.learning_s_per_1000_steps is not None:
+        costs = replace(costs, learning_s_per_step=settings.learning_s_per_1000_steps / 1000, learning_fixed_s=0.0)
+    return hours_for(settings.total_timesteps, predicted_iteration(runners, worker_vcpus, costs).steps_per_s) + AROUND_TRAINING_HOURS

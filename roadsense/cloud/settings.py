@@ -54,11 +54,11 @@ class CloudSettings(Settings):
     monthly_limit_usd: float = Field(20.0, gt=0, description="nothing is launched whose worst case exceeds what is left of it this month")
     budget_usd: float = Field(15.0, gt=0, description="AWS Budget that sends e-mails at 80 and 100 percent; it warns and stops nothing")
     email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$", description="where the AWS Budget's warnings go")
-    steps_per_s_per_runner: float = Field(
-        875.0, gt=0, description="environment steps per second of one env runner; measured: 1,750 by two (docs/performance.md)"
+    steps_per_s_per_runner: float | None = Field(
+        None, gt=0, description="environment steps per second of one env runner (default: as measured, docs/scaling.md)"
     )
-    learning_s_per_1000_steps: float = Field(
-        0.153, ge=0, description="seconds that the learner takes for 1,000 steps; measured: 1.25 s for 8,192 (docs/performance.md)"
+    learning_s_per_1000_steps: float | None = Field(
+        None, ge=0, description="seconds that the learner takes for 1,000 steps (default: as measured, docs/scaling.md)"
     )
     bucket: str = Field(BUCKET, pattern=r"^[a-z0-9.-]{3,63}$", description="bucket of results and of the ledger")
     cluster_yaml: Path = Field(Path("cluster.yaml"), description="cluster file")

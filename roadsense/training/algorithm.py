@@ -51,7 +51,7 @@ def ppo_config(settings: TrainSettings, rollout: RolloutSettings, num_env_runner
         sample_timeout_s=_SAMPLE_TIMEOUT_S,
         **lean_connectors(),
     )
-    config.learners(num_learners=0, learner_class=ConvoyLearner)
+    config.learners(num_learners=0, learner_class=ConvoyLearner, num_gpus_per_learner=int(settings.learner_on_gpu))
     config.training(
         lr=_schedule(settings.learning_rate, settings.learning_rate_final, settings.total_timesteps),
         gamma=settings.gamma,

@@ -12,7 +12,7 @@ from typing import Any
 from roadsense.artifacts.layout import RunLayout
 from roadsense.artifacts.provenance import decisive_versions
 from roadsense.env.convoy_env import open_dataset
-from roadsense.errors import RunDirectoryError, UsageError
+from roadsense.errors import DependencyError, RunDirectoryError, UsageError
 from roadsense.radio.parameters import load_parameters
 from roadsense.scenario.dataset import Dataset
 from roadsense.scenario.locate import default_scenario
@@ -77,6 +77,7 @@ def plan_training(settings: TrainSettings, place: tuple[str, Path] | None = None
 
     Raises:
         RoadSenseError: an input is missing or refused, or the output directory holds something else.
+        DependencyError: a GPU is asked for, and there is none that torch can use.
     """
     sumo_cfg = settings.sumo_cfg
     if settings.dataset_dir is None and sumo_cfg is None:
@@ -93,6 +94,8 @@ def plan_training(settings: TrainSettings, place: tuple[str, Path] | None = None
     parameters, emulator_params_hash = load_parameters(settings.emulator_params)
     if settings.training_radio_factor is not None:
         parameters.randomized_by(settings.training_radio_factor)  # refused now, not in every worker
+    if settings.learner_on_gpu:
+        _check_gpu()
     run_id, root = _run_directory(settings) if place is None else place
     checkpoint = None
     if settings.resume is not None:
@@ -127,6 +130,15 @@ def _check_sameness(root: Path, state: TrainingState, dataset: Dataset) -> None:
                 f"{root}: was trained with {name} {state.versions.get(name, 'of an unknown version')}, this is {version}; "
                 "install that version, or give --resume_anyway"
             )
+
+
+def _check_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise DependencyError(
+            f"--learner_on_gpu: torch {torch.__version__} sees no CUDA device; leave it out, or see roadsense doctor for what is missing"
+        )
 
 
 def _run_directory(settings: TrainSettings) -> tuple[str, Path]:
