@@ -16,7 +16,16 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 def compiled(function: FunctionT) -> FunctionT:
     """Compile at the first call, and keep the machine code for the next process where a directory for it can be written."""
+    return _compiled(function, nogil=False)
+
+
+def compiled_beside(function: FunctionT) -> FunctionT:
+    """As `compiled`, for work that is long enough to let other threads run meanwhile."""
+    return _compiled(function, nogil=True)
+
+
+def _compiled(function: FunctionT, *, nogil: bool) -> FunctionT:
     try:
-        return cast("FunctionT", numba.njit(cache=True, error_model="numpy")(function))
+        return cast("FunctionT", numba.njit(cache=True, error_model="numpy", nogil=nogil)(function))
     except RuntimeError:  # Numba found no place to keep it
-        return cast("FunctionT", numba.njit(error_model="numpy")(function))
+        return cast("FunctionT", numba.njit(error_model="numpy", nogil=nogil)(function))

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from roadsense.errors import PolicyError
 from roadsense.model.action import CONCENTRATION_LIMIT
+from roadsense.model.forward import encoded_peers, layers_of, through_trunk
 from roadsense.model.inputs import squashed
-from roadsense.model.pooling import pool
 from roadsense.model.settings import ACTION_PARAMETERS, ModelSettings, Sizes
 
 # A head that starts near its bias: the untrained policy is the same everywhere, so its first actions say nothing false about the road.
@@ -61,19 +61,17 @@ class DeepSets(nn.Module):
         encoder = self.peer_encoder if self.critic_encoder is None else self.critic_encoder
         return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B), privileged_BV)
 
-    def _pooled(self, encoder: nn.Module, values_SF: Tensor, counts_B: Tensor) -> Tensor:
-        return pool(encoder(squashed(values_SF)), counts_B, self.settings.pool)
+    def _pooled(self, encoder: nn.Sequential, values_SF: Tensor, counts_B: Tensor) -> Tensor:
+        return encoded_peers(squashed(values_SF), counts_B, layers_of(encoder), self.settings.pool)
 
     def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
-        parameters_B3: Tensor = self.actor(torch.cat([squashed(ego_BE), pooled_BP], dim=1))
-        return parameters_B3
+        return through_trunk((squashed(ego_BE), pooled_BP), layers_of(self.actor))
 
     def _judge(self, ego_BE: Tensor, pooled_BP: Tensor, privileged_BV: Tensor | None) -> Tensor:
         if self.critic is None:
             raise PolicyError("this network was built for acting only and has no critic; build it with acting_only=False to get values")
-        told = [] if privileged_BV is None else [privileged_BV]
-        values_B1: Tensor = self.critic(torch.cat([squashed(ego_BE), pooled_BP, *told], dim=1))
-        return values_B1.squeeze(1)
+        told = () if privileged_BV is None else (privileged_BV,)
+        return through_trunk((squashed(ego_BE), pooled_BP, *told), layers_of(self.critic)).squeeze(1)
 
     def _start_near_no_brake(self) -> None:
         probability = self.settings.initial_brake_probability

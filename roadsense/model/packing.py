@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from roadsense.compiled import compiled_beside
 from roadsense.errors import ConfigError
 from roadsense.peer_set import PeerSet
 
@@ -64,8 +65,27 @@ class PackedPeers:
 
     def take(self, rows_M: Tensor) -> tuple[Tensor, Tensor]:
         """Values and counts of the chosen rows (int64), as `pack` gives them for these sets alone."""
+        if self.values.device.type == "cpu":
+            values, counts = _taken(self.values.numpy(), self.starts.numpy(), self.counts.numpy(), rows_M.numpy())
+            return torch.from_numpy(values), torch.from_numpy(counts)
         counts_M = self.counts[rows_M]
         shift_M = self.starts[rows_M] - (counts_M.cumsum(0) - counts_M)
         total = int(counts_M.sum())
         places = torch.repeat_interleave(shift_M, counts_M, output_size=total) + torch.arange(total, device=rows_M.device)
         return self.values[places], counts_M
+
+
+@compiled_beside
+def _taken(
+    values_SF: NDArray[np.float32], starts_B: NDArray[np.int64], counts_B: NDArray[np.int64], rows_M: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The values of the chosen rows end to end, and their counts (M,)."""
+    counts_M = counts_B[rows_M]
+    taken = np.empty((counts_M.sum(), values_SF.shape[1]), dtype=values_SF.dtype)
+    place = 0
+    for row in rows_M:
+        for peer in range(starts_B[row], starts_B[row] + counts_B[row]):
+            for column in range(values_SF.shape[1]):
+                taken[place, column] = values_SF[peer, column]
+            place += 1
+    return taken, counts_M

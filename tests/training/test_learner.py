@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import tree
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core.columns import Columns
@@ -16,6 +17,7 @@ from roadsense.model.packing import PackedPeers, pack
 from roadsense.model.settings import ModelSettings
 from roadsense.peer_set import PRIVILEGED, PeerSet, action_space, training_observation_space
 from roadsense.training import learner as learner_file
+from roadsense.training import side_by_side
 from roadsense.training.learner import ConvoyLearner
 from roadsense.training.rl_module import rl_module_spec
 
@@ -64,27 +66,118 @@ def episodes(rng):
     return made
 
 
-def updated(learner_class):
+SETTINGS = {"lr": 1e-2, "entropy_coeff": 0.02, "grad_clip": 0.05, "grad_clip_by": "norm", "use_kl_loss": False, "vf_clip_param": 1.0}
+UNLIKE = ("timer", "throughput")  # what tells of time
+
+
+def built(learner_class, model=None, **training):
     torch.manual_seed(3)
+    np.random.seed(4)  # noqa: NPY002 - RLlib shuffles with the global generator
     config = PPOConfig().environment(observation_space=training_observation_space(TOLD), action_space=action_space())
-    config.learners(learner_class=learner_class).training(minibatch_size=32, num_epochs=3, lr=1e-2)
-    config.rl_module(rl_module_spec=rl_module_spec(ModelSettings(), privileged_size=TOLD))
-    learner = config.build_learner(env=None, spaces=None)
-    learner.update(
-        episodes=episodes(np.random.default_rng(2)), timesteps={"num_env_steps_sampled_lifetime": 100}, num_epochs=3, minibatch_size=32
+    config.learners(learner_class=learner_class).training(minibatch_size=32, num_epochs=3, **{**SETTINGS, **training})
+    config.rl_module(rl_module_spec=rl_module_spec(model or ModelSettings(), privileged_size=TOLD))
+    return config.build_learner(env=None, spaces=None)
+
+
+def update(learner, seed=2):
+    return learner.update(
+        episodes=episodes(np.random.default_rng(seed)),
+        timesteps={"num_env_steps_sampled_lifetime": 100},
+        num_epochs=3,
+        minibatch_size=32,
+        shuffle_batch_per_epoch=True,
     )
-    return {name: weight.detach().clone() for name, weight in learner.module["default_policy"].unwrapped().named_parameters()}
 
 
-def test_updates_are_those_of_rllibs_learner(monkeypatch):
-    packings = []
-    real = PackedPeers.of.__func__
-    monkeypatch.setattr(learner_file.PackedPeers, "of", classmethod(lambda cls, cells: packings.append(len(cells)) or real(cls, cells)))
-    ours, theirs = updated(ConvoyLearner), updated(PPOTorchLearner)
-    assert packings == [103], "once, with a bootstrap row per episode"
+def state_of(learner):
+    """Weights and the optimiser's memory, by name."""
+    (optimiser,) = [optimiser for _, optimiser in learner.get_optimizers_for_module("default_policy")]
+    weights = learner.module["default_policy"].unwrapped().named_parameters()
+    return {name: (weight.detach().clone(), *optimiser.state[weight].values()) for name, weight in weights}
+
+
+def assert_same(ours, theirs):
     assert set(ours) == set(theirs)
-    for name, weight in ours.items():
-        assert torch.equal(weight, theirs[name]), name
+    for name, tensors in ours.items():
+        for one, other in zip(tensors, theirs[name], strict=True):
+            assert torch.equal(one, other), name
+
+
+def figures(results):
+    """Every number of a learner's results by its place, but for times."""
+    return {
+        ".".join(map(str, place)): np.asarray(leaf.peek() if hasattr(leaf, "peek") else leaf)
+        for place, leaf in tree.flatten_with_path(results)
+        if not any(word in str(place) for word in UNLIKE)
+    }
+
+
+@pytest.mark.parametrize("pool", ["max", "max+mean"])
+def test_updates_are_those_of_rllibs_learner(monkeypatch, pool):
+    packings, sides = [], []
+    real, learn = PackedPeers.of.__func__, learner_file.learn_side_by_side
+    monkeypatch.setattr(learner_file.PackedPeers, "of", classmethod(lambda cls, cells: packings.append(len(cells)) or real(cls, cells)))
+    monkeypatch.setattr(learner_file, "learn_side_by_side", lambda *args: sides.append(1) or learn(*args))
+    ours, theirs = (built(learner, ModelSettings(pool=pool)) for learner in (ConvoyLearner, PPOTorchLearner))
+    for seed in (2, 3):
+        np.random.seed(seed)  # noqa: NPY002
+        found = update(ours, seed)
+        np.random.seed(seed)  # noqa: NPY002
+        expected = update(theirs, seed)
+        assert_same(state_of(ours), state_of(theirs))
+        numbers, wanted = figures(found), figures(expected)
+        assert set(numbers) == set(wanted) and len(wanted) > 15
+        for name, value in wanted.items():
+            np.testing.assert_array_equal(numbers[name], value, err_msg=name)
+    assert packings == [103, 103], "once, with a bootstrap row per episode"
+    assert sides == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [
+        ({"shared_encoder": True}, {}),
+        ({}, {"use_kl_loss": True}),
+        ({}, {"grad_clip_by": "global_norm"}),
+    ],
+)
+def test_what_cannot_be_learned_side_by_side_goes_rllibs_way(monkeypatch, model, training):
+    monkeypatch.setattr(learner_file, "learn_side_by_side", lambda *_: pytest.fail("learned apart"))
+    ours, theirs = (built(learner, ModelSettings(**model), **training) for learner in (ConvoyLearner, PPOTorchLearner))
+    np.random.seed(5)  # noqa: NPY002
+    update(ours)
+    np.random.seed(5)  # noqa: NPY002
+    update(theirs)
+    assert_same(state_of(ours), state_of(theirs))
+
+
+def test_a_restored_optimiser_goes_on_side_by_side():
+    ours, theirs = built(ConvoyLearner), built(PPOTorchLearner)
+    np.random.seed(6)  # noqa: NPY002
+    update(theirs)
+    ours.set_state(theirs.get_state())
+    for learner in (ours, theirs):
+        np.random.seed(7)  # noqa: NPY002
+        update(learner, seed=3)
+    assert_same(state_of(ours), state_of(theirs))
+
+
+def test_a_gradient_that_is_no_number_is_taken_for_none():
+    ours, theirs = built(ConvoyLearner), built(PPOTorchLearner)
+    for learner in (ours, theirs):
+        np.random.seed(8)  # noqa: NPY002
+        with torch.no_grad():
+            learner.module["default_policy"].unwrapped().network.critic[0].bias[0] = torch.nan
+        update(learner)
+    for name, (weight, *_) in state_of(ours).items():
+        torch.testing.assert_close(weight, state_of(theirs)[name][0], rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_fails_beside_is_told(monkeypatch):
+    learner = built(ConvoyLearner)
+    monkeypatch.setattr(side_by_side.CriticLearning, "_loss", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        update(learner)
 
 
 def test_row_numbers_without_a_packed_batch_are_refused():
