@@ -6,7 +6,7 @@ The same function stands behind `roadsense train`, `roadsense pipeline` and the 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,9 +25,10 @@ from roadsense.evaluation.metrics_file import LEARNED, metrics_content
 from roadsense.evaluation.process_pool import process_map
 from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.evaluation.table import print_judgement, table_console
+from roadsense.live.console import progress_console
+from roadsense.live.teller import telling
 from roadsense.scenario.dataset import Dataset
 from roadsense.training.plan import TrainingPlan, plan_training
-from roadsense.training.progress import Say
 from roadsense.training.settings import TrainSettings
 from roadsense.training.stop import StopSignals
 from roadsense.training.train import TrainingSummary, train
@@ -44,13 +45,13 @@ class ExperimentResult:
 
 
 def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> ExperimentResult:
-    """Train, evaluate and package; everything is checked before the run directory is made.
+    """Train, evaluate and package; everything is checked before the run directory is made. `quiet` leaves training.log alone to tell of it.
 
     Raises:
         RoadSenseError: with what to do, see `roadsense.errors`.
     """
     plan = plan_training(settings)
-    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console = progress_console(quiet=quiet)
     console.print(describe(plan), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         if settings.mirror is not None:
@@ -58,7 +59,8 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
             store_datasets(settings.mirror, plan.dataset_dir, plan.eval_dir)
         _prepare(plan)
         stop = StopSignals()
-        summary = train(plan, stop, _teller(console, plan.layout))
+        with telling(plan.layout.log, plan.run_id, settings.total_timesteps, quiet=quiet) as teller:
+            summary = train(plan, stop, teller.say, teller)
         # Before the evaluation as well: what the training has to tell is not lost with an evaluation that fails.
         _write_results(plan, summary, None)
         judgement = None
@@ -96,17 +98,6 @@ def describe(plan: TrainingPlan) -> str:
         f"{workers} x {settings.num_envs_per_env_runner} SUMO processes, seed {settings.seed}\n"
         f"run directory: {plan.layout.root}" + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
     )
-
-
-def _teller(console: Console, layout: RunLayout) -> Say:
-    """Shows lines, and keeps them in the run directory."""
-
-    def tell(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
-        with suppress(OSError), layout.log.open("a", encoding="utf-8") as log:  # a full disk must not end the training here
-            log.write(f"{line}\n")
-
-    return tell
 
 
 def _prepare(plan: TrainingPlan) -> None:

@@ -25,7 +25,7 @@ from roadsense.training.figures import RECENT_EPISODES, IterationFigures, Recent
 from roadsense.training.generations import Generations
 from roadsense.training.guard import guarded
 from roadsense.training.plan import TrainingPlan
-from roadsense.training.progress import ProgressLog, Say
+from roadsense.training.progress import ProgressLog, Say, Watch
 from roadsense.training.result import learner_figures, timing_figures
 from roadsense.training.saving import Saver, parts_until
 from roadsense.training.stop import StopSignals
@@ -57,7 +57,15 @@ class TrainingSummary:
 class TrainingRun:
     """The state of a run between iterations."""
 
-    def __init__(self, plan: TrainingPlan, algorithm: PPO, state: checkpoints.TrainingState, generations: Generations, say: Say) -> None:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        algorithm: PPO,
+        state: checkpoints.TrainingState,
+        generations: Generations,
+        say: Say,
+        watch: Watch | None = None,
+    ) -> None:
         self._plan = plan
         self._algorithm = algorithm
         self._state = state
@@ -68,7 +76,7 @@ class TrainingRun:
         for part in parts_until(plan.layout, state.timesteps)[-RECENT_EPISODES:]:
             self._recent.recall(records_of(read_episodes(part)))
         self._saver = Saver(plan, say, state.timesteps)
-        self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps)
+        self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps, watch)
         self._last_failure: str | None = None
         self._told: set[str] = set()  # the last fault that was shown: one that comes in every iteration is shown once
         self._futile = 0
@@ -237,8 +245,8 @@ class TrainingRun:
             return f"{problem}; {self._saver.saved_timesteps:,} of {self._state.timesteps:,} steps are in the newest checkpoint"
 
 
-def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
-    """Train as planned and package the policy; `say` is told a line per iteration.
+def train(plan: TrainingPlan, stop: StopSignals, say: Say, watch: Watch | None = None) -> TrainingSummary:
+    """Train as planned and package the policy; `say` is told what happens, and a line per iteration unless there is a `watch`.
 
     Raises:
         RoadSenseError: workers cannot start, the run directory cannot be written, or a checkpoint cannot be restored.
@@ -266,7 +274,7 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
             if settings.exact:
                 # Building the workers' networks has drawn from their generators.
                 begin_generation(algorithm, generation)
-        summary = TrainingRun(plan, algorithm, state, generations, say).run(stop)
+        summary = TrainingRun(plan, algorithm, state, generations, say, watch).run(stop)
         module = algorithm.get_module()
         if module is None:
             raise RunDirectoryError("the algorithm holds no policy to package; report this as a bug in RoadSense")
