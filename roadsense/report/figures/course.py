@@ -29,7 +29,7 @@ _SMOOTHED_ROWS: Final = 9
 _DISTRIBUTIONS: Final[tuple[tuple[str, str, float | None, Callable[[EpisodeRecord], float | None]], ...]] = (
     # Axis, who counts, where the axis ends at the latest (a gap of hundreds of metres tells nothing), the value.
     ("reaction time, s", "reactions", None, lambda record: record.reaction_s),
-    ("smallest gap, m", "with a car ahead", 50.0, lambda record: record.min_gap_m),
+    ("smallest gap, m", "car ahead", 50.0, lambda record: record.min_gap_m),
     ("hardest braking, m/s²", "braked", None, lambda record: record.peak_braking_mps2),
     ("driven, m", "episodes", None, lambda record: record.progress_m),
     ("impact speed, m/s", "crashes", None, lambda record: record.impact_speed_mps if record.collided else None),
@@ -128,7 +128,7 @@ def _cell(axis: Any, column: int, row: int, cell: tuple[int, int] | None, size: 
         ha="center",
         va="center",
         fontsize=7.5 if size == "wide" else 6,
-        color=CARD if share > 0.55 else INK,
+        color=CARD if share > 0.75 else INK,
     )
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from roadsense.artifacts.files import check_writable
 from roadsense.errors import UsageError
 from roadsense.evaluation.judgement import BASELINE
+from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.report.figures import comparison, course
 from roadsense.report.figures.theme import Drawing, Size, inline, require_matplotlib, write_figures
 from roadsense.report.pages import write_page
@@ -117,18 +118,23 @@ def write_report(
     )
 
 
+def _judged(sources: Sequence[Source]) -> Sequence[Source]:
+    """Those the report is about: not the evaluations of references alone that stand beside them."""
+    return [source for source in sources if source.judged not in REFERENCE_POLICIES] or sources
+
+
 def _title(sources: Sequence[Source]) -> str:
-    if len(sources) > 1:
-        return f"{len(sources)} runs side by side"
-    source = sources[0]
+    if len(judged := _judged(sources)) > 1:
+        return f"{len(judged)} runs side by side"
+    source = judged[0]
     return f"{source.name}: how {source.judged} drives" if source.training is None else f"{source.name}: what it learned"
 
 
 def _subtitle(sources: Sequence[Source]) -> str:
     """What was trained, as far as it is recorded."""
-    if len(sources) > 1:
-        return ", ".join(source.name for source in sources)
-    source = sources[0]
+    if len(judged := _judged(sources)) > 1:
+        return ", ".join(source.name for source in judged)
+    source = judged[0]
     steps = (source.training or {}).get("training_timesteps")
     seed = (source.provenance or {}).get("seed")
     parts = [
