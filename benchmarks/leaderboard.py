@@ -33,6 +33,7 @@ from roadsense.errors import DefectsFoundError, RoadSenseError, UsageError
 from roadsense.evaluation.episode_table import evaluation_records
 from roadsense.evaluation.evaluate import EnvironmentSpec, close_environments, evaluate, evaluation_list
 from roadsense.evaluation.judgement import BASELINE, judge
+from roadsense.evaluation.metrics_file import LEARNED
 from roadsense.evaluation.policies import resolve_policy
 from roadsense.evaluation.process_pool import process_map
 from roadsense.scenario.dataset import Dataset
@@ -159,7 +160,9 @@ def taken(path: Path, names: Sequence[str], dataset: Dataset, rounds: int) -> Re
         UsageError: it was an evaluation of another list.
     """
     wanted = {evaluation_plan(dataset, scenario, round_index).identity.label() for scenario, round_index in evaluation_list(dataset, rounds=rounds)}
-    found = {name: records for name, records in evaluation_records(path).items() if name in names}
+    found = {name: records for name, records in evaluation_records(path).items() if name in names or name == LEARNED}
+    if LEARNED in found and len(names) == 2:  # `roadsense evaluate --run` calls every policy so: here it is the one that is added
+        found[names[1]] = found.pop(LEARNED)
     for name, records in found.items():
         if {record.identity for record in records} != wanted:
             raise UsageError(f"{path}: the episodes of {name} are not those of the board; evaluate with --rounds {rounds} on its dataset")
@@ -185,7 +188,11 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--page", type=Path, default=ROOT / "docs/leaderboard.md", help="the page with the table")
     parser.add_argument("--dataset_dir", type=Path, help="the dataset, if it lies here already (default: generated in a temporary folder)")
     parser.add_argument(
-        "--episodes", type=Path, help="with --update or --add: do not drive what an evaluation has left in this episodes.parquet"
+        "--episodes",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="with --update or --add: do not drive what evaluations have left in these episodes.parquet",
     )
     parser.add_argument("--only", metavar="A,B", help="these policies alone")
     what = parser.add_mutually_exclusive_group()
@@ -197,7 +204,7 @@ def run(words: Sequence[str]) -> int:
     if flags.add is not None:
         board, name = _with_entry(board, flags.add, flags.note)
         names = [name]
-    if flags.episodes is not None and not (flags.update or flags.add is not None):
+    if flags.episodes and not (flags.update or flags.add is not None):
         raise UsageError("--episodes compares nothing that was driven now; leave it out, or write the board with --update or --add")
     unknown = [name for name in names if name not in board.entries]
     if unknown:
@@ -207,7 +214,9 @@ def run(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="roadsense-leaderboard-") as scratch:
         dataset = _dataset(board, flags.dataset_dir, Path(scratch))
         names = list(dict.fromkeys((BASELINE, *names)))  # which hazards are critical is told by it
-        known = taken(flags.episodes, names, dataset, board.rounds) if flags.episodes is not None else {}
+        known: Records = {}
+        for path in flags.episodes:
+            known |= taken(path, names, dataset, board.rounds)
         records = known | drive(board, [name for name in names if name not in known], dataset)
     judged = judge({name: records[name] for name in names}).figures
     driven = {name: figures_of(judged[name]) for name in names}

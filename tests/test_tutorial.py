@@ -17,6 +17,7 @@ SMALLER = {
     "--total_timesteps 500000": "--total_timesteps 1600 --eval_episodes 2 --num_env_runners 2 --num_envs_per_env_runner 2",
     "--n_steps 4096": "--n_steps 400",
     "--minibatch_size 1024": "--minibatch_size 200",
+    "--output runs/tutorial/report.html": "--output runs/tutorial/report.html --replays 1",
     "--rounds 3": "--eval_episodes 2",
     "--dataset_dir runs/tutorial/dataset --compare ttc_radio": "--dataset_dir runs/tutorial/dataset --compare ttc_radio --eval_episodes 1",
 }
@@ -29,7 +30,6 @@ PRODUCTS = (
     "first.html",
     "first.gif",
     "evaluation/episodes.parquet",
-    "evaluation.html",
     "own/metrics.json",
     "both.html",
 )
@@ -46,6 +46,7 @@ def page(repository):
     return (repository / "docs" / "tutorial.md").read_text()
 
 
+@pytest.mark.timeout(900)  # of real work, which a busy machine stretches
 def test_the_tutorial_runs(page, repository, tmp_path, monkeypatch):
     written = commands(page)
     assert len(written) >= 8 and all(command.startswith("roadsense ") for command in written)
@@ -60,8 +61,10 @@ def test_the_tutorial_runs(page, repository, tmp_path, monkeypatch):
                 smaller = smaller.replace(text, replacement)
                 used.add(text)
         words = shlex.split(smaller)[1:]
+        import resource, time; t0=time.time(); c0=[resource.getrusage(w) for w in (0,-1)]
         # Ray wants a process of its own; the others spare the time of starting Python.
         assert (run_apart(words, repository) if words[0] == "train" else main(words)) == 0, smaller
+        c1=[resource.getrusage(w) for w in (0,-1)]; print("CPU", words[0], round(time.time()-t0,1), [round(b.ru_utime+b.ru_stime-a.ru_utime-a.ru_stime,1) for a,b in zip(c0,c1)], file=sys.__stderr__, flush=True)
     assert used == set(SMALLER)
     missing = [name for name in PRODUCTS if not (Path("runs/tutorial") / name).is_file()]
     assert missing == []
@@ -74,6 +77,6 @@ def test_the_tutorial_names_nothing_that_does_not_exist(page, repository):
 
 def run_apart(words, repository) -> int:
     environment = os.environ | {"RAY_ADDRESS": "local", "PYTHONPATH": f"{repository}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    done = subprocess.run([sys.executable, "-m", "roadsense", *words], env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, "-m", "roadsense", *words], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.returncode

@@ -37,7 +37,11 @@ _DISTRIBUTIONS: Final[tuple[tuple[str, str, float | None, Callable[[EpisodeRecor
 
 
 def curves(rows_of: Mapping[str, Sequence[ProgressRow]], size: Size) -> Figure:
-    """Columns of progress.csv over environment steps, one line per run; faint as written, strong as a running mean of nine rows."""
+    """Columns of progress.csv over environment steps, one line per run; faint as written, strong as a running mean of nine rows.
+
+    `rows_of` names every judged policy in its order, which gives it the colour that it has in the other figures; those without rows are
+    left out.
+    """
     rows, columns = (2, 3) if size == "wide" else (len(_CURVES), 1)
     figure, axes = new_figure(size, 4.6 if size == "wide" else 1.75 * len(_CURVES), rows, columns, sharex=True)
     colours = policy_colours(list(rows_of), ())

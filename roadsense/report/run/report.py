@@ -100,7 +100,7 @@ def write_report(
                 shown=shown,
             )
         )
-    learning = _learning(sources)
+    learning = _learning(lists)
     if figures_dir is not None:
         write_figures([*([learning] if learning else []), *drawings], figures_dir)
     write_page(
@@ -146,9 +146,9 @@ def _subtitle(sources: Sequence[Source]) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _learning(sources: Sequence[Source]) -> Drawing | None:
-    rows_of = {source.name: source.progress for source in sources if source.progress}
-    if not rows_of:
+def _learning(lists: Sequence[EvaluationList]) -> Drawing | None:
+    rows_of = {name: source.progress for listed in lists for name, source in listed.sources.items()}
+    if not any(rows_of.values()):
         return None
     return Drawing(name="learning_curves", caption=CAPTIONS["learning_curves"], draw=partial(course.curves, rows_of))
 
