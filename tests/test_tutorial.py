@@ -61,10 +61,8 @@ def test_the_tutorial_runs(page, repository, tmp_path, monkeypatch):
                 smaller = smaller.replace(text, replacement)
                 used.add(text)
         words = shlex.split(smaller)[1:]
-        import resource, time; t0=time.time(); c0=[resource.getrusage(w) for w in (0,-1)]
         # Ray wants a process of its own; the others spare the time of starting Python.
         assert (run_apart(words, repository) if words[0] == "train" else main(words)) == 0, smaller
-        c1=[resource.getrusage(w) for w in (0,-1)]; print("CPU", words[0], round(time.time()-t0,1), [round(b.ru_utime+b.ru_stime-a.ru_utime-a.ru_stime,1) for a,b in zip(c0,c1)], file=sys.__stderr__, flush=True)
     assert used == set(SMALLER)
     missing = [name for name in PRODUCTS if not (Path("runs/tutorial") / name).is_file()]
     assert missing == []
