@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?=
 BENCH_FLAGS ?=
+LEADERBOARD_FLAGS ?=
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint soak bench bench-check scenarios clean
+.PHONY: run test lint soak bench bench-check leaderboard scenarios clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: Python 3.11 is needed, found $$($(PYTHON) --version); set PYTHON=/path/to/python3.11"; exit 2; }
@@ -36,6 +37,9 @@ bench: $(VENV)/.installed  ## speeds beside the yardstick and beside Stable-Base
 
 bench-check: $(VENV)/.installed  ## the same, against the newest committed ratios
 	$(BIN)/roadsense bench --compare_with $(lastword $(sort $(wildcard benchmarks/results/*_bench.json))) $(BENCH_FLAGS)
+
+leaderboard: $(VENV)/.installed  ## drive docs/leaderboard.md again; fails if the dataset or a figure is not the committed one
+	$(BIN)/python benchmarks/leaderboard.py $(LEADERBOARD_FLAGS)
 
 scenarios: $(VENV)/.installed  ## rebuild the networks of the base scenarios from their plain XML
 	$(BIN)/python -m roadsense.scenario.build_networks scenarios/base

@@ -6,7 +6,7 @@ The same function stands behind `roadsense train`, `roadsense pipeline` and the 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -22,8 +22,9 @@ from roadsense.evaluation.metrics_file import LEARNED
 from roadsense.evaluation.process_pool import process_map
 from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.evaluation.table import print_judgement, table_console
+from roadsense.live.console import progress_console
+from roadsense.live.teller import telling
 from roadsense.training.plan import TrainingPlan, plan_training
-from roadsense.training.progress import Say
 from roadsense.training.run_files import prepare, write_results
 from roadsense.training.settings import TrainSettings
 from roadsense.training.stop import StopSignals
@@ -41,13 +42,13 @@ class ExperimentResult:
 
 
 def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> ExperimentResult:
-    """Train, evaluate and package; everything is checked before the run directory is made.
+    """Train, evaluate and package; everything is checked before the run directory is made. `quiet` leaves training.log alone to tell of it.
 
     Raises:
         RoadSenseError: with what to do, see `roadsense.errors`.
     """
     plan = plan_training(settings)
-    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console = progress_console(quiet=quiet)
     console.print(describe(plan), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         if settings.mirror is not None:
@@ -55,7 +56,8 @@ def run_experiment(settings: TrainSettings, *, quiet: bool = False) -> Experimen
             store_datasets(settings.mirror, plan.dataset_dir, plan.eval_dir)
         prepare(plan)
         stop = StopSignals()
-        summary = train(plan, stop, _teller(console, plan.layout))
+        with telling(plan.layout.log, plan.run_id, settings.total_timesteps, quiet=quiet) as teller:
+            summary = train(plan, stop, teller.say, teller)
         # Before the evaluation as well: what the training has to tell is not lost with an evaluation that fails.
         write_results(plan, summary, None)
         judgement = None
@@ -93,17 +95,6 @@ def describe(plan: TrainingPlan) -> str:
         f"{workers} x {settings.num_envs_per_env_runner} SUMO processes, seed {settings.seed}\n"
         f"run directory: {plan.layout.root}" + (f"\nresumed from: {plan.checkpoint.path.name}" if plan.checkpoint is not None else "")
     )
-
-
-def _teller(console: Console, layout: RunLayout) -> Say:
-    """Shows lines, and keeps them in the run directory."""
-
-    def tell(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
-        with suppress(OSError), layout.log.open("a", encoding="utf-8") as log:  # a full disk must not end the training here
-            log.write(f"{line}\n")
-
-    return tell
 
 
 def _evaluate(plan: TrainingPlan, console: Console) -> Judgement:

@@ -46,7 +46,7 @@ def report_defects(dataset_dir: Path, sumo: SumoSettings, console: Console, *, a
         defects = _drive(dataset_dir, sumo, lambda done, total: status.update(f"driving scenario {done} of {total}"))
     is_readable = not any(defect.kind == "manifest" for defect in defects)
     covered = coverage(read_manifest(dataset_dir)) if is_readable else ()
-    out = Console(highlight=False)
+    out = Console(highlight=False, quiet=console.quiet and not defects)
     if as_json:
         out.print(_json(dataset_dir, defects, covered), soft_wrap=True, markup=False)
     else:

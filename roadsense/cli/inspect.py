@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from roadsense.artifacts.layout import RunLayout
 from roadsense.cli.pace import Pace
 from roadsense.config import SumoSettings
 from roadsense.errors import UsageError
@@ -33,6 +34,10 @@ def run(flags: argparse.Namespace) -> int:
             raise UsageError(f"--{name} is {getattr(flags, name)}; give a positive number")
     if flags.gui < 0 or flags.seed < 0:
         raise UsageError(f"--gui {flags.gui} --seed {flags.seed}: neither can be negative")
+    if RunLayout(flags.dataset_dir).config.is_file():
+        raise UsageError(
+            f"{flags.dataset_dir}: is a run, with a copy of its dataset's manifest; give the dataset itself, see its config.json"
+        )
     dataset = Dataset.load(flags.dataset_dir)
     chosen = some_scenarios(dataset, flags.gui, flags.seed) if flags.gui else ()
     write_dataset_page(dataset, flags.output, figures_dir=flags.figures)

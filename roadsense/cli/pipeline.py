@@ -15,6 +15,7 @@ from roadsense.cli.check import report_defects
 from roadsense.cli.flags import add_settings_flags
 from roadsense.cloud.job import run_job
 from roadsense.experiment import describe, run_experiment, show_result
+from roadsense.live.console import progress_console
 from roadsense.scenario.generate import DEFAULT_OUTPUT_PARENT, GenerateSettings, generate
 from roadsense.training.plan import plan_training
 from roadsense.training.settings import TrainSettings
@@ -25,6 +26,7 @@ _GENERATE_FLAGS = ("base_dir", "train_count", "eval_count")
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of `train`, and those of `generate` that it lacks."""
     add_settings_flags(parser, TrainSettings)
+    train.add_quiet_flag(parser)
     for name in _GENERATE_FLAGS:
         field = GenerateSettings.model_fields[name]
         parser.add_argument(f"--{name}", metavar=name.upper(), help=f"generate: {field.description}")
@@ -48,7 +50,7 @@ def run(flags: argparse.Namespace) -> int:
     generation = _generation(flags, settings) if needs_dataset else None
     if flags.dry_run:
         return _dry_run(settings, generation)
-    console = Console(stderr=True, highlight=False)
+    console = progress_console(quiet=flags.quiet)
     if generation is not None:
         console.rule("generate", align="left")
         dataset = generate(generation, say=lambda line: console.print(line, soft_wrap=True))
@@ -57,7 +59,7 @@ def run(flags: argparse.Namespace) -> int:
         console.rule("check", align="left")
         report_defects(settings.dataset_dir, settings.sumo, console)
     console.rule("train, evaluate, package", align="left")
-    result = run_experiment(settings)
+    result = run_experiment(settings, quiet=flags.quiet)
     show_result(result)
     return result.exit_code
 

@@ -37,11 +37,17 @@ _MAY_CHANGE = frozenset(
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """One flag per setting."""
     add_settings_flags(parser, TrainSettings)
+    add_quiet_flag(parser)
+
+
+def add_quiet_flag(parser: argparse.ArgumentParser) -> None:
+    """How it is shown is no setting of the run."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors; training.log has every line")
 
 
 def run(flags: argparse.Namespace) -> int:
     """Train, evaluate, print the table and the run directory."""
-    result = run_experiment(settings(flags))
+    result = run_experiment(settings(flags), quiet=flags.quiet)
     show_result(result)
     return result.exit_code
 

@@ -133,6 +133,10 @@ def evaluation_records(path: Path) -> dict[str, list[EpisodeRecord]]:
 
 def _row_groups(path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Iterator[pa.Table]:
     """The groups of a table, checked against the schema."""
+    if not path.is_file():
+        raise RunDirectoryError(
+            f"{path}: no such file; give a run that has finished episodes (a training writes them at its end), or the --output_dir of an evaluation"
+        )
     try:
         with pq.ParquetFile(path) as table:
             _check_schema(path, table.schema_arrow)

@@ -16,6 +16,9 @@ from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.snapshot import VEHICLE_VARIABLES, collisions, vehicle_states
 
 _NO_LANE_CHANGES: Final = 0
+_VIEW: Final = "View #0"  # sumo-gui's first one
+_ZOOM_PERCENT: Final = 100.0  # shows the whole network
+_SHOWN_M: Final = 200.0  # of road around a vehicle that is followed
 
 
 class ApiBackend(ABC):
@@ -92,6 +95,16 @@ class ApiBackend(ABC):
         with self._talking(f"limiting the braking of vehicle {vehicle_id!r}"):
             if self._api.vehicle.getEmergencyDecel(vehicle_id) > limit_mps2:
                 self._api.vehicle.setEmergencyDecel(vehicle_id, limit_mps2)
+
+    def follow(self, vehicle_id: str) -> None:
+        """With a window: keep a vehicle in its middle, near enough to see what it does."""
+        with self._talking(f"following vehicle {vehicle_id!r} in the window"):
+            self._api.gui.trackVehicle(_VIEW, vehicle_id)
+            self._api.gui.setZoom(_VIEW, _ZOOM_PERCENT * self._network_width_m() / _SHOWN_M)
+
+    def _network_width_m(self) -> float:
+        (left, bottom), (right, top) = self._api.simulation.getNetBoundary()
+        return float(max(right - left, top - bottom, _SHOWN_M))
 
     @abstractmethod
     def _collision_records(self, results: dict[int, Any]) -> Sequence[Any]:

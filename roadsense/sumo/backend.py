@@ -75,6 +75,10 @@ class Backend(Protocol):
         """Lower a vehicle's emergency deceleration to `limit_mps2` when it is higher."""
         ...
 
+    def follow(self, vehicle_id: str) -> None:
+        """With a window: keep a vehicle in its middle, near enough to see what it does."""
+        ...
+
     def close(self) -> None:
         """End the simulator in good order; never raises, can be called again, and leaves a parent's simulator alone in a forked child."""
         ...

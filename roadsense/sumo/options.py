@@ -22,7 +22,7 @@ _FIXED: Final = {
     "no-step-log": "true",
     "duration-log.disable": "true",
 }
-_FIXED_GUI: Final = {"start": "true", "quit-on-end": "true"}
+_FIXED_GUI: Final = {"start": "true", "quit-on-end": "true", "window-size": "1200,600"}
 _OWN: Final = frozenset({*_FIXED, *_FIXED_GUI, "seed", "remote-port", "num-clients", "log", "error-log", "no-warnings"})
 _SYNONYMS: Final = {
     "srand": "seed",

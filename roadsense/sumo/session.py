@@ -203,6 +203,8 @@ class SumoSession:
             raise SumoError(f"SUMO steps by {step_length_s} s, expected {STEP_LENGTH_S} s; remove step lengths from the scenario")
         backend.watch_simulation()
         state = self._wait_for_ego(backend)
+        if self.settings.gui:
+            backend.follow(self.ego_id)
         self._time_s = state.time_s
         return state
 

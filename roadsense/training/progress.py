@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 
 from roadsense.artifacts.cost import cost_so_far
 from roadsense.artifacts.files import atomic_path
@@ -20,11 +20,26 @@ from roadsense.training.ray_metrics import RayMetrics
 
 Say = Callable[[str], None]  # shows one line to the user
 
+
+class Watch(Protocol):
+    """Shows the iterations in another way than as lines, see `roadsense.live`."""
+
+    def recall(self, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Rows of progress.csv from before a resume."""
+        ...
+
+    def iteration(self, figures: IterationFigures, /) -> None:
+        """One more iteration is done."""
+        ...
+
+
 _COLUMNS = [field.name for field in fields(IterationFigures)]
 
 
 class ProgressLog:
     """Writes every iteration to all outputs; on resume it goes on behind `start_step`, so that there is one series.
+
+    Without a `watch`, `say` is told a line per iteration.
 
     What cannot be written now (a full disk) is kept and written with a later row; a training does not end because of its log.
 
@@ -35,15 +50,18 @@ class ProgressLog:
         RunDirectoryError: progress.csv cannot be read or written.
     """
 
-    def __init__(self, layout: RunLayout, total_timesteps: int, say: Say, start_step: int = 0) -> None:
+    def __init__(self, layout: RunLayout, total_timesteps: int, say: Say, start_step: int = 0, watch: Watch | None = None) -> None:
         self._total_timesteps = total_timesteps
         self._say = say
+        self._watch = watch
         self._metrics = RayMetrics()
         self._path = layout.progress
         self._unwritten = ""
         self._has_failed = False
         earlier = self._keep_rows_until(layout, start_step)
         self.returns = [[float(row["timesteps"]), float(row["episode_return"])] for row in earlier if row.get("episode_return")]
+        if watch is not None:
+            watch.recall(earlier)
         self._board = Board(layout.tensorboard, start_step)
 
     def add(self, figures: IterationFigures) -> None:
@@ -62,7 +80,10 @@ class ProgressLog:
                 self._say(f"progress cannot be written ({problem}); the training goes on, free some space or restore {self._path.parent}")
             self._has_failed = True
         self._metrics.publish(figures)
-        self._say(line(figures, self._total_timesteps))
+        if self._watch is not None:
+            self._watch.iteration(figures)
+        else:
+            self._say(line(figures, self._total_timesteps))
 
     def close(self) -> None:
         """Write what is left, if it can be written, and close the files."""

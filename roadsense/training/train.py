@@ -27,7 +27,7 @@ from roadsense.training.figures import RECENT_EPISODES, IterationFigures, Recent
 from roadsense.training.generations import Generations
 from roadsense.training.guard import guarded
 from roadsense.training.plan import TrainingPlan
-from roadsense.training.progress import ProgressLog, Say
+from roadsense.training.progress import ProgressLog, Say, Watch
 from roadsense.training.result import learner_figures, timing_figures
 from roadsense.training.saving import Saver, parts_until
 from roadsense.training.stop import StopSignals
@@ -59,7 +59,15 @@ class TrainingSummary:
 class TrainingRun:
     """The state of a run between iterations."""
 
-    def __init__(self, plan: TrainingPlan, algorithm: PPO, state: checkpoints.TrainingState, generations: Generations, say: Say) -> None:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        algorithm: PPO,
+        state: checkpoints.TrainingState,
+        generations: Generations,
+        say: Say,
+        watch: Watch | None = None,
+    ) -> None:
         self._plan = plan
         self._algorithm = algorithm
         self._state = state
@@ -70,7 +78,7 @@ class TrainingRun:
         for part in parts_until(plan.layout, state.timesteps)[-RECENT_EPISODES:]:
             self._recent.recall(records_of(read_episodes(part)))
         self._saver = Saver(plan, say, state.timesteps)
-        self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps)
+        self._log = ProgressLog(plan.layout, plan.settings.total_timesteps, say, state.timesteps, watch)
         self._last_failure: str | None = None
         self._told: set[str] = set()  # the last fault that was shown: one that comes in every iteration is shown once
         self._futile = 0
@@ -301,8 +309,8 @@ class TrainingRun:
             return f"{problem}; {self._saver.saved_timesteps:,} of {self._state.timesteps:,} steps are in the newest checkpoint"
 
 
-def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
-    """Train as planned and package the policy; `say` is told a line per iteration.
+def train(plan: TrainingPlan, stop: StopSignals, say: Say, watch: Watch | None = None) -> TrainingSummary:
+    """Train as planned and package the policy; `say` is told what happens, and a line per iteration unless there is a `watch`.
 
     Raises:
         RoadSenseError: workers cannot start, the run directory cannot be written, or a checkpoint cannot be restored.
@@ -319,14 +327,16 @@ def train(plan: TrainingPlan, stop: StopSignals, say: Say) -> TrainingSummary:
             num_env_runners = wait_for_workers(num_env_runners, say)
             require_same_versions()
         stack.enter_context(stop)
-        training = stack.enter_context(opened(plan, num_env_runners, generations, say))
+        training = stack.enter_context(opened(plan, num_env_runners, generations, say, watch))
         summary = training.run(stop)
         training.package()
     return summary
 
 
 @contextmanager
-def opened(plan: TrainingPlan, num_env_runners: int, generations: Generations, say: Say) -> Iterator[TrainingRun]:
+def opened(
+    plan: TrainingPlan, num_env_runners: int, generations: Generations, say: Say, watch: Watch | None = None
+) -> Iterator[TrainingRun]:
     """The run with its algorithm built, at its checkpoint if it has one; the workers end with the block. Ray has to be there.
 
     Raises:
@@ -342,7 +352,7 @@ def opened(plan: TrainingPlan, num_env_runners: int, generations: Generations, s
             if plan.settings.exact:
                 # Building the workers' networks has drawn from their generators.
                 begin_generation(algorithm, generation)
-        yield TrainingRun(plan, algorithm, plan.starting_state(), generations, say)
+        yield TrainingRun(plan, algorithm, plan.starting_state(), generations, say, watch)
     finally:
         algorithm.stop()
 

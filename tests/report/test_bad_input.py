@@ -105,7 +105,7 @@ def test_a_run_that_cannot_be_reported(capsys, evaluation_dir, tmp_path, damage,
         (["report", "EVALUATION", "--replays", "-1"], ["--replays"]),
         (["report", "EVALUATION", "--outptu", "x"], ["--outptu", "did you mean --output"]),
         (["report"], ["RUN"]),
-        (["replay", "--run", "nowhere"], ["nowhere"]),
+        (["replay", "--run", "nowhere"], ["nowhere", "no such file"]),
         (["replay", "--run", "EVALUATION", "--episode", "4000"], ["4000", "0 to 47"]),
         (["replay", "--run", "EVALUATION", "--gif_from_s", "1"], ["--gif"]),
         (["replay", "--run", "EVALUATION", "--dataset_dir", "nowhere"], ["nowhere"]),
@@ -122,6 +122,10 @@ def test_bad_flags(capsys, monkeypatch, tmp_path, evaluation_dir, dataset_dir, a
     named = [arg.replace("EVALUATION", str(evaluation_dir)).replace("DATASET", str(dataset_dir)) for arg in args]
     refused(capsys, named, words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_no_dataset(capsys, tmp_path, run_like):
+    refused(capsys, ["inspect", run_like, "--output", tmp_path / "page.html"], ["is a run"])
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_driven(capsys, evaluation_dir, dataset_dir, tmp_path, monkeypatch):

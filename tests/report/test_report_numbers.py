@@ -42,7 +42,7 @@ def test_the_answer_holds_the_numbers_with_their_intervals(listed):
     low, high = figures["intervals"]["critical_hazard_collision_rate"]
     assert crashes.interval == f"({percent(low)[:-2]} to {percent(high)[:-2]})"
     assert crashes.note == f"{figures['critical_hazard_collisions']} of {figures['critical_hazards']}"
-    assert braking.value == percent(figures["false_braking_rate"]) and braking.beside.startswith("ttc_radio ")
+    assert braking.value == percent(figures["false_braking_rate"]) and braking.theirs == percent(listed.figures["ttc_radio"]["false_braking_rate"])
     assert reaction.value == seconds(figures["avg_reaction_s"])
     pair = listed.pair(JUDGED, "ttc_radio")
     assert points(pair["hazard_collision_rate_difference"]) in said.verdict

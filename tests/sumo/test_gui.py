@@ -14,6 +14,8 @@ def test_a_window_shows_the_same_simulation(make_session, road, display):
         states = [session.advance(3.0) for session in (watched, plain)]
         np.testing.assert_array_equal(states[0].vehicles.x_m, states[1].vehicles.x_m)
     assert watched.restarts == 1
+    view = watched._backend._api.gui
+    assert view.getTrackedVehicle("View #0") == watched.ego_id and view.getZoom("View #0") > 100  # the cars can be seen
     watched.close()
 
 

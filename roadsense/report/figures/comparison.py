@@ -186,7 +186,9 @@ def avoided(listed: EvaluationList, size: Size) -> Figure:
     several = len(listed.judged) > 1
     shown = {*listed.judged, "ttc_radio", "never_brake"} if several else {*listed.records}  # with several runs the table has the rest
     pairs = [pair for name in listed.judged for pair in listed.paired[name] if pair["b"] in shown]
-    figure, axes = new_figure(size, 0.9 + 0.3 * len(pairs))
+    # Two names side by side would leave a phone no room for the bars.
+    between, row_in = ("\n", 0.42) if several and size == "narrow" else (" ", 0.3)
+    figure, axes = new_figure(size, 0.9 + row_in * len(pairs))
     axis = axes[0, 0]
     largest = max([1, *(max(pair["crashes_avoided"], pair["crashes_caused"]) for pair in pairs)])
     for row, pair in enumerate(pairs):
@@ -211,10 +213,10 @@ def avoided(listed: EvaluationList, size: Size) -> Figure:
             color=RED,
             weight="bold",
         )
-    _rows(axis, [f"{pair['a']} against {pair['b']}" if several else f"against {pair['b']}" for pair in pairs])
+    _rows(axis, [f"{pair['a']}{between}against {pair['b']}" if several else f"against {pair['b']}" for pair in pairs])
     axis.axvline(0, color=GREY, linewidth=0.8)
     most_caused = max([0, *(pair["crashes_caused"] for pair in pairs)])
-    axis.set_xlim(-1.1 * most_caused - 0.1 * largest, 1.15 * largest)
+    axis.set_xlim(-1.1 * most_caused - (0.1 if size == "wide" else 0.2) * largest, (1.15 if size == "wide" else 1.25) * largest)
     axis.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     axis.set_xlabel("◂ crashes caused · crashes avoided ▸" if size == "wide" else "◂ caused · avoided ▸")
     return figure

@@ -29,7 +29,7 @@ _SMOOTHED_ROWS: Final = 9
 _DISTRIBUTIONS: Final[tuple[tuple[str, str, float | None, Callable[[EpisodeRecord], float | None]], ...]] = (
     # Axis, who counts, where the axis ends at the latest (a gap of hundreds of metres tells nothing), the value.
     ("reaction time, s", "reactions", None, lambda record: record.reaction_s),
-    ("smallest gap, m", "with a car ahead", 50.0, lambda record: record.min_gap_m),
+    ("smallest gap, m", "car ahead", 50.0, lambda record: record.min_gap_m),
     ("hardest braking, m/s²", "braked", None, lambda record: record.peak_braking_mps2),
     ("driven, m", "episodes", None, lambda record: record.progress_m),
     ("impact speed, m/s", "crashes", None, lambda record: record.impact_speed_mps if record.collided else None),
@@ -37,7 +37,11 @@ _DISTRIBUTIONS: Final[tuple[tuple[str, str, float | None, Callable[[EpisodeRecor
 
 
 def curves(rows_of: Mapping[str, Sequence[ProgressRow]], size: Size) -> Figure:
-    """Columns of progress.csv over environment steps, one line per run; faint as written, strong as a running mean of nine rows."""
+    """Columns of progress.csv over environment steps, one line per run; faint as written, strong as a running mean of nine rows.
+
+    `rows_of` names every judged policy in its order, which gives it the colour that it has in the other figures; those without rows are
+    left out.
+    """
     rows, columns = (2, 3) if size == "wide" else (len(_CURVES), 1)
     figure, axes = new_figure(size, 4.6 if size == "wide" else 1.75 * len(_CURVES), rows, columns, sharex=True)
     colours = policy_colours(list(rows_of), ())
@@ -128,7 +132,7 @@ def _cell(axis: Any, column: int, row: int, cell: tuple[int, int] | None, size: 
         ha="center",
         va="center",
         fontsize=7.5 if size == "wide" else 6,
-        color=CARD if share > 0.55 else INK,
+        color=CARD if share > 0.75 else INK,
     )
 
 

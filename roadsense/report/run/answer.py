@@ -13,12 +13,13 @@ _ABSENT: Final = "—"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """One large number: `value` and `interval` are ready to be shown, `beside` is the same of the yardstick."""
+    """One large number, ready to be shown; `theirs` is the same of the yardstick, empty without one."""
 
     label: str
     value: str
     interval: str
-    beside: str
+    theirs: str
+    their_interval: str
     note: str
 
 
@@ -53,13 +54,15 @@ def answer(listed: EvaluationList, policy: str) -> Answer:
 
 
 def _tile(listed: EvaluationList, policy: str, label: str, key: str, form: Any, note: str) -> Tile:
-    figures, other = listed.figures[policy], listed.against
-    beside = ""
-    if other is not None:
-        theirs = listed.figures[other]
-        beside = f"{other} {form(theirs[key])}{interval_text(theirs['intervals'][key], form)}"
+    figures = listed.figures[policy]
+    theirs = listed.figures[listed.against] if listed.against is not None else None
     return Tile(
-        label=label, value=form(figures[key]), interval=interval_text(figures["intervals"][key], form).strip(), beside=beside, note=note
+        label=label,
+        value=form(figures[key]),
+        interval=interval_text(figures["intervals"][key], form).strip(),
+        theirs=form(theirs[key]) if theirs is not None else "",
+        their_interval=interval_text(theirs["intervals"][key], form).strip() if theirs is not None else "",
+        note=note,
     )
 
 
@@ -121,17 +124,17 @@ def percent(share: float | None) -> str:
 
 def points(share: float) -> str:
     """A difference of shares in percentage points with its sign."""
-    return f"{100 * share:+.1f}".replace("-", "−")
+    return f"{100 * share:+z.1f}".replace("-", "−")
 
 
 def seconds(value: float | None) -> str:
     """Two digits after the point."""
-    return _ABSENT if value is None else f"{value:.2f} s".replace("-", "−")
+    return _ABSENT if value is None else f"{value:z.2f} s".replace("-", "−")
 
 
 def number(value: float | None, digits: int = 1) -> str:
     """A number, or a dash where there is no case."""
-    return _ABSENT if value is None else f"{value:,.{digits}f}".replace("-", "−")
+    return _ABSENT if value is None else f"{value:z,.{digits}f}".replace("-", "−")
 
 
 def interval_text(interval: Sequence[float] | None, form: Any) -> str:

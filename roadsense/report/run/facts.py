@@ -55,7 +55,7 @@ def cost_rows(sources: Sequence[Source]) -> tuple[FactRow, ...]:
     def row(label: str, value: Any) -> FactRow:
         return FactRow(label=label, values=tuple(_text(value(source)) for source in sources))
 
-    return (
+    rows = (
         row("environment steps", lambda source: _from_training(source, "training_timesteps", lambda steps: f"{steps:,.0f}")),
         row("episodes driven in training", lambda source: _from_training(source, "episodes", lambda count: f"{count:,.0f}")),
         row("training time", lambda source: _from_training(source, "elapsed_s", _duration)),
@@ -65,11 +65,14 @@ def cost_rows(sources: Sequence[Source]) -> tuple[FactRow, ...]:
         row(
             "evaluation",
             lambda source: (
-                f"{sum(map(len, source.records.values())):,} episodes of {len(source.records)} policies; its time is not recorded"
+                f"{sum(map(len, source.records.values())):,} episodes of {_policies(len(source.records))}; its time is not recorded"
             ),
         ),
         row("price", _price),
     )
+    # Evaluations alone have no training whose cost could be missing.
+    trained = any(source.training is not None for source in sources)
+    return tuple(row for row in rows if trained or any(value != UNKNOWN for value in row.values))
 
 
 def _text(value: Any) -> str:
@@ -99,9 +102,13 @@ def _troubles(source: Source) -> str | None:
 
 
 def _price(source: Source) -> str | None:
-    """Only what a budget of a cloud run wrote down; a price from a list of today would be invented."""
-    cost = (source.training or {}).get("cost_usd")
-    return None if cost is None else f"{cost:.2f} $"
+    """Only what the launch of a cloud run told it; a price from a list of today would be invented."""
+    cost = (source.training or {}).get("cost")
+    return None if not cost else f"${cost['cost_usd']:.2f} (at most ${cost['cost_usd_at_most']:.2f}) in {cost['hours']:.2f} hours"
+
+
+def _policies(count: int) -> str:
+    return "1 policy" if count == 1 else f"{count} policies"
 
 
 def _machine(source: Source) -> str | None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from roadsense.artifacts.files import check_writable
 from roadsense.errors import UsageError
 from roadsense.evaluation.judgement import BASELINE
+from roadsense.evaluation.reference import REFERENCE_POLICIES
 from roadsense.report.figures import comparison, course
 from roadsense.report.figures.theme import Drawing, Size, inline, require_matplotlib, write_figures
 from roadsense.report.pages import write_page
@@ -99,7 +100,7 @@ def write_report(
                 shown=shown,
             )
         )
-    learning = _learning(sources)
+    learning = _learning(lists)
     if figures_dir is not None:
         write_figures([*([learning] if learning else []), *drawings], figures_dir)
     write_page(
@@ -117,18 +118,23 @@ def write_report(
     )
 
 
+def _judged(sources: Sequence[Source]) -> Sequence[Source]:
+    """Those the report is about: not the evaluations of references alone that stand beside them."""
+    return [source for source in sources if source.judged not in REFERENCE_POLICIES] or sources
+
+
 def _title(sources: Sequence[Source]) -> str:
-    if len(sources) > 1:
-        return f"{len(sources)} runs side by side"
-    source = sources[0]
+    if len(judged := _judged(sources)) > 1:
+        return f"{len(judged)} runs side by side"
+    source = judged[0]
     return f"{source.name}: how {source.judged} drives" if source.training is None else f"{source.name}: what it learned"
 
 
 def _subtitle(sources: Sequence[Source]) -> str:
     """What was trained, as far as it is recorded."""
-    if len(sources) > 1:
-        return ", ".join(source.name for source in sources)
-    source = sources[0]
+    if len(judged := _judged(sources)) > 1:
+        return ", ".join(source.name for source in judged)
+    source = judged[0]
     steps = (source.training or {}).get("training_timesteps")
     seed = (source.provenance or {}).get("seed")
     parts = [
@@ -140,9 +146,9 @@ def _subtitle(sources: Sequence[Source]) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _learning(sources: Sequence[Source]) -> Drawing | None:
-    rows_of = {source.name: source.progress for source in sources if source.progress}
-    if not rows_of:
+def _learning(lists: Sequence[EvaluationList]) -> Drawing | None:
+    rows_of = {name: source.progress for listed in lists for name, source in listed.sources.items()}
+    if not any(rows_of.values()):
         return None
     return Drawing(name="learning_curves", caption=CAPTIONS["learning_curves"], draw=partial(course.curves, rows_of))
 
