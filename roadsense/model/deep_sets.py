@@ -45,6 +45,7 @@ class DeepSets(nn.Module):
         self.critic_encoder = _layers(settings.encoder_sizes, ends_in_relu=True) if own_encoder else None
         self.critic = None if acting_only else _layers(settings.trunk_sizes(1, further=privileged_size), ends_in_relu=False)
         self._start_near_no_brake()
+        self._withhold()
 
     def forward(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor, privileged_BV: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Action parameters (B, 3) and values (B,); raises PolicyError on an acting-only network."""
@@ -62,7 +63,10 @@ class DeepSets(nn.Module):
         return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B), privileged_BV)
 
     def _pooled(self, encoder: nn.Module, values_SF: Tensor, counts_B: Tensor) -> Tensor:
-        return pool(encoder(squashed(values_SF)), counts_B, self.settings.pool)
+        inputs_SI = squashed(values_SF)
+        if self.settings.withheld_inputs:
+            inputs_SI[:, self.settings.withheld_inputs] = 0.0
+        return pool(encoder(inputs_SI), counts_B, self.settings.pool)
 
     def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
         parameters_B3: Tensor = self.actor(torch.cat([squashed(ego_BE), pooled_BP], dim=1))
@@ -82,6 +86,14 @@ class DeepSets(nn.Module):
         with torch.no_grad():
             weight.mul_(_HEAD_GAIN)
             bias.copy_(torch.tensor([gate_logit, *_raw_concentrations(self.settings.initial_brake_amount)]))
+
+
+    def _withhold(self) -> None:
+        """Weigh what is withheld with 0; its inputs are 0, so it gets no gradient and stays there, in every copy and export of the weights."""
+        for encoder in (self.peer_encoder, self.critic_encoder):
+            if encoder is not None and self.settings.withheld_inputs:
+                with torch.no_grad():
+                    next(encoder.parameters())[:, self.settings.withheld_inputs] = 0.0
 
 
 def _raw_concentrations(mean_amount: float) -> tuple[float, float]:
