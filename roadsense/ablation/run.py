@@ -60,6 +60,36 @@ class AblationLayout:
         """The episodes of the reference policies."""
         return self.root / "evaluations" / f"rounds_{self.rounds}" / "references.parquet"
 
+    def run(self, variant: str, seed: int) -> RunLayout:
+        """The run directory of one training."""
+        return RunLayout(self.root / "runs" / f"{variant}_seed_{seed}")
+
+    def episodes(self, variant: str, seed: int) -> Path:
+        """The evaluation of one training."""
+        return self.references.with_name(f"{variant}_seed_{seed}.parquet")
+
+
+class Ablation:
+    """One ablation, fresh or gone on with.
+
+    Args:
+        settings: what is trained and driven.
+        say: is told a line per step.
+
+    Raises:
+        RoadSenseError: the dataset or the radio file is refused, or the output directory holds another ablation.
+    """
+
+    def __init__(self, settings: AblateSettings, say: Say) -> None:
+        self.settings, self.say = settings, say
+        self.layout = AblationLayout(root=settings.output_dir.resolve(), rounds=settings.rounds)
+        self.dataset_dir = settings.dataset_dir.resolve()
+        self.dataset: Dataset = open_dataset(self.dataset_dir, None)
+        self.episodes = evaluation_list(self.dataset, rounds=settings.rounds)
+        _, self.measured_hash = load_parameters(settings.training.emulator_params)
+        self._check_plan()
+        self.radios: dict[RadioKind, Path | None] = radio_files(settings.training.emulator_params, self.layout.radio)
+
     def train(self, variant: str, seed: int) -> int:
         """Train one variant with one seed, from where it stopped if it did; the exit code, 0 or that of the signal that stopped it."""
         run = self.layout.run(variant, seed)
