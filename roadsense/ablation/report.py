@@ -12,6 +12,7 @@ from roadsense.ablation.variants import BASE, VARIANTS
 from roadsense.artifacts.files import atomic_path, sha256_of, write_json
 from roadsense.artifacts.provenance import collect_provenance
 from roadsense.env.record import EpisodeRecord
+from roadsense.errors import RunDirectoryError
 from roadsense.evaluation.episode_table import evaluation_records
 from roadsense.evaluation.figures import FIGURES, Figure, critical_figure
 from roadsense.evaluation.judgement import BASELINE
@@ -24,17 +25,14 @@ from roadsense.report.figures.theme import Drawing, write_figures
 Records = dict[str, dict[int, list[EpisodeRecord]]]  # by variant, then seed
 
 
-def write_result(ablation: Ablation, seeds: Sequence[int]) -> str:
-    """Judge the variants over these seeds and write the result; the Markdown that was written.
+def write_result(ablation: Ablation) -> str:
+    """Judge every variant over the seeds that have been driven so far and write the result; the Markdown that was written.
 
     Raises:
-        RunDirectoryError: an evaluation is missing or damaged. UsageError: the evaluations are not of identical episodes.
+        RunDirectoryError: no variant was driven, or a table is damaged. UsageError: the tables are not of identical episodes.
     """
-    layout, variants = ablation.layout, ablation.settings.variant_list
-    references = evaluation_records(layout.references)
-    records: Records = {
-        variant: {seed: evaluation_records(layout.episodes(variant, seed))[LEARNED] for seed in seeds} for variant in variants
-    }
+    layout = ablation.layout
+    references, records = evaluation_records(layout.references), _records(ablation)
     figures = _figures(references)
     content = {
         "dataset_hash": ablation.dataset.hash,
@@ -43,23 +41,33 @@ def write_result(ablation: Ablation, seeds: Sequence[int]) -> str:
         "critical_hazards": len(critical_identities(references[BASELINE])),
         "rounds": ablation.settings.rounds,
         "total_timesteps": ablation.settings.total_timesteps,
-        "seeds": list(seeds),
         "variants": {
-            variant: {"meaning": VARIANTS[variant].meaning, "figures": {of.key: as_json(pooled(of, records[variant])) for of in figures}}
-            for variant in variants
+            variant: {"meaning": VARIANTS[variant].meaning, "figures": {of.key: as_json(pooled(of, seeds)) for of in figures}}
+            for variant, seeds in records.items()
         },
-        "references": {
-            name: {"figures": {of.key: as_json(pooled(of, {0: references[name]})) for of in figures}} for name in REFERENCES
-        },
+        "references": {name: {"figures": {of.key: as_json(pooled(of, {0: references[name]})) for of in figures}} for name in REFERENCES},
         "differences": _differences(records, figures),
     }
     text = _markdown(content)
-    write_json(layout.root / "ablation.json", content | {"provenance": _provenance(ablation, variants, seeds)})
+    write_json(layout.root / "ablation.json", content | {"provenance": _provenance(ablation, records)})
     with atomic_path(layout.root / "ablation.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     caption = "Crashes in critical hazards and false braking of each variant, pooled over seeds with 95 % intervals; small: single seeds"
     write_figures([Drawing(name="ablation", caption=caption, draw=partial(ablation_figure, content))], layout.root)
     return text
+
+
+def _records(ablation: Ablation) -> Records:
+    """What has been driven, by variant and seed; variants without any are left out."""
+    found: Records = {}
+    for variant in ablation.settings.variant_list:
+        for seed in ablation.settings.seed_list:
+            table = ablation.layout.episodes(variant, seed)
+            if table.exists():
+                found.setdefault(variant, {})[seed] = evaluation_records(table)[LEARNED]
+    if not found:
+        raise RunDirectoryError(f"{ablation.layout.root}: no policy has been driven yet; run the ablation again to go on with it")
+    return found
 
 
 def _figures(references: dict[str, list[EpisodeRecord]]) -> list[Figure]:
@@ -83,19 +91,23 @@ def _differences(records: Records, figures: Sequence[Figure]) -> dict[str, dict[
 
 
 def _markdown(content: dict[str, Any]) -> str:
-    seeds = content["seeds"]
+    seeds = [len(entry["figures"][COLUMNS[0].key]["by_seed"]) for entry in content["variants"].values()]
+    count = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     lines = [
-        f"{len(seeds)} seeds of {content['total_timesteps']:,} steps for each variant; {content['episodes']} identical episodes for every policy, "
-        f"{content['hazards']} with a hazard, {content['critical_hazards']} of them critical. "
+        f"Trainings of {content['total_timesteps']:,} steps, {count} seeds for each variant. {content['episodes']} identical episodes for "
+        f"every policy, {content['hazards']} with a hazard, {content['critical_hazards']} of them critical. "
         "In brackets 95 % intervals over scenarios and seeds.\n",
         markdown(["policy", *(column.heading for column in COLUMNS), "single seeds: critical crashes, %"], _rows(content)),
     ]
     if content["differences"]:
         rows = [
-            [variant, *(cell(column, differences[column.key]["value"], differences[column.key]["interval"], signed=True) for column in COLUMNS)]
+            [
+                variant,
+                *(cell(column, differences[column.key]["value"], differences[column.key]["interval"], signed=True) for column in COLUMNS),
+            ]
             for variant, differences in content["differences"].items()
         ]
-        lines.append(f"Difference to `{BASE}` on the same episodes; an interval that holds 0 is no difference that can be told from chance.\n")
+        lines.append(f"Difference to `{BASE}` on the same episodes; where the interval holds 0 it cannot be told from chance.\n")
         lines.append(markdown(["variant", *(column.heading for column in COLUMNS)], rows))
     return "\n".join(lines)
 
@@ -111,16 +123,16 @@ def _rows(content: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _provenance(ablation: Ablation, variants: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+def _provenance(ablation: Ablation, records: Records) -> dict[str, Any]:
     layout = ablation.layout
     radios = {kind: ablation.measured_hash if path is None else sha256_of(path) for kind, path in ablation.radios.items()}
-    tables = [layout.references, *(layout.episodes(variant, seed) for variant in variants for seed in seeds)]
-    models = {layout.run(variant, seed).root.name: sha256_of(layout.run(variant, seed).model) for variant in variants for seed in seeds}
+    runs = [(variant, seed) for variant, seeds in records.items() for seed in seeds]
+    tables = [layout.references, *(layout.episodes(*run) for run in runs)]
     return collect_provenance(
         {
             "dataset_hash": ablation.dataset.hash,
             "emulator_params_hash": radios,
-            "models_sha256": models,
+            "models_sha256": {layout.run(*run).root.name: sha256_of(layout.run(*run).model) for run in runs},
             "episodes_sha256": {path.name: sha256_of(path) for path in tables},
         }
     )

@@ -76,7 +76,7 @@ class AblateSettings(Settings):
 class RadioCurveSettings(Settings):
     """The same episodes over worse and worse radios."""
 
-    runs: str = Field(description="run directories of one recipe (its seeds), separated by commas; pooled into one curve")
+    runs: str = Field(description="run directories (or model_final.zip files) of one recipe, separated by commas; pooled into one curve")
     dataset_dir: Path | None = Field(None, description="dataset with the evaluation list (default: the first run's)")
     emulator_params: Path | None = Field(None, description="the nominal radio (default: the packaged convoy profile)")
     output_dir: Path = Field(Path("runs/radio_curve"), description="where everything goes; what is finished there is not done again")

@@ -32,10 +32,10 @@ def run(flags: argparse.Namespace) -> int:
                 console.print("stopped; the same command goes on with it", markup=False)
                 return code
     ablation.evaluate_references()
-    for done, seed in enumerate(settings.seed_list, start=1):
+    for seed in settings.seed_list:
         for variant in settings.variant_list:
             ablation.evaluate(variant, seed)
-        table = write_result(ablation, settings.seed_list[:done])
+        table = write_result(ablation)
     out = table_console()
     out.print(table, markup=False, soft_wrap=True)
     out.print(f"written: {ablation.layout.root}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""One figure of several policies of one recipe (its training seeds) on the identical episodes, with an interval that speaks of new seeds too.
+"""One figure of several policies of one recipe (its training seeds) on the identical episodes, its interval over new seeds too.
 
 The seeds drive the same scenarios, so their episodes are no independent cases: a rate over all of them varies with the scenarios that were
 drawn, with the seeds that were drawn, and with how the two happen to meet. That is the design of readers and cases in diagnostic studies.
@@ -11,8 +11,8 @@ With Z(c, k) the first-order share of scenario c and seed k in the deviation of 
 and Student's t with Satterthwaite's degrees of freedom; where the seeds differ no more than chance makes them, V is that of the scenarios,
 and where they differ much the degrees of freedom go towards K - 1, so that three seeds give the wide interval that three seeds deserve.
 Sources: S. L. Hillis et al., "A comparison of the Dorfman-Berbaum-Metz and Obuchowski-Rockette methods for receiver operating
-characteristic (ROC) data", Statistics in Medicine 24 (2005); F. E. Satterthwaite, Biometrics Bulletin 2 (1946); A. C. Cameron, J. B. Gelbach
-and D. L. Miller, "Robust inference with multiway clustering", JBES 29 (2011). Why: docs/decisions/0013-ablation.md.
+characteristic (ROC) data", Statistics in Medicine 24 (2005); F. E. Satterthwaite, Biometrics Bulletin 2 (1946); A. C. Cameron et al.,
+"Robust inference with multiway clustering", JBES 29 (2011). Why: docs/decisions/0013-ablation.md.
 
 Shapes: C scenarios, K seeds.
 """
@@ -141,7 +141,7 @@ def _interval(figure: Figure, part_CK: FloatArray, whole_CK: FloatArray) -> Inte
 
 
 def _proportion(rate: float, cases: float, seeds: int, variance: _Variance | None) -> Interval:
-    """Wilson's interval with the effective number of cases; where all agree, the episodes of one seed count, since the others repeat them."""
+    """Wilson's interval with the effective number of cases; where all agree, those of one seed count, since the others repeat them."""
     if variance is None or variance.total <= 0:
         effective = cases / seeds
     else:

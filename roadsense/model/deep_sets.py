@@ -87,9 +87,8 @@ class DeepSets(nn.Module):
             weight.mul_(_HEAD_GAIN)
             bias.copy_(torch.tensor([gate_logit, *_raw_concentrations(self.settings.initial_brake_amount)]))
 
-
     def _withhold(self) -> None:
-        """Weigh what is withheld with 0; its inputs are 0, so it gets no gradient and stays there, in every copy and export of the weights."""
+        """Weigh what is withheld with 0; its inputs are 0, so it gets no gradient and stays there, in every copy and export."""
         for encoder in (self.peer_encoder, self.critic_encoder):
             if encoder is not None and self.settings.withheld_inputs:
                 with torch.no_grad():

@@ -109,7 +109,7 @@ def _line(axis: Any, points: Sequence[float], results: Sequence[Mapping[str, Any
         linestyle=(0, (4, 2)) if name == "ttc_leader" else "-",
         label=name.replace("learned", "learned policy"),
     )
-    if all(one["interval"] is not None for _, one in found):
-        axis.fill_between(
-            xs, [100 * one["interval"][0] for _, one in found], [100 * one["interval"][1] for _, one in found], color=colour, alpha=0.14, linewidth=0
-        )
+    bounds = [one["interval"] for _, one in found]
+    if all(bound is not None for bound in bounds):
+        low, high = ([100 * bound[side] for bound in bounds] for side in (0, 1))
+        axis.fill_between(xs, low, high, color=colour, alpha=0.14, linewidth=0)
