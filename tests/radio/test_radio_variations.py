@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from roadsense.errors import ConfigError
-from roadsense.radio.links import Links
 from roadsense.radio.draws import CarKeys
+from roadsense.radio.links import Links
 from roadsense.radio.parameters import RadioParameters, load_parameters
 from roadsense.radio.realised import realised
 from roadsense.radio.variations import deaf, with_latency, with_loss
@@ -64,5 +64,5 @@ def test_the_perfect_radio_delivers_everything_at_once():
 
 @pytest.mark.parametrize(("change", "value"), [(with_loss, -0.1), (with_loss, 1.5), (with_latency, -1.0), (with_latency, 1e6)])
 def test_what_no_radio_has_is_refused(change, value):
-    with pytest.raises(ConfigError, match="a (loss|latency) of"):
+    with pytest.raises(ConfigError, match=r"a (loss|latency) of"):
         change(NOMINAL, value)
