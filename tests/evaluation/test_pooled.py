@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import expit
 
 from roadsense.env.outcome import Outcome
@@ -108,3 +109,18 @@ def test_the_truth_is_inside_about_as_often_as_they_say(good_episode, seed_sprea
         low, high = pooled(HAZARD_COLLISION_RATE, {k: drive(good_episode, crashed[:, :, k]) for k in range(3)}).interval
         inside += low <= truth <= high
     assert inside / 200 >= least
+
+
+def test_the_interval_of_a_mean_is_that_of_two_way_analysis_of_variance(good_episode):
+    """Mean squares of a table (scenarios, seeds) with one value per cell, the textbook way."""
+    rng = np.random.default_rng(6)
+    table = rng.normal(size=(SCENARIOS, 1)) + rng.normal(size=(1, 3)) + 0.5 * rng.normal(size=(SCENARIOS, 3))
+    seeds = {k: drive(good_episode, np.zeros((SCENARIOS, 1), dtype=bool), table[:, k : k + 1]) for k in range(3)}
+    mean, rows, columns = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    of_scenario = 3 * ((rows - mean) ** 2).sum() / (SCENARIOS - 1)
+    of_seed = SCENARIOS * ((columns - mean) ** 2).sum() / 2
+    rest = ((table - rows[:, None] - columns + mean) ** 2).sum() / (2 * (SCENARIOS - 1))
+    total = of_scenario + of_seed - rest
+    degrees = total**2 / (of_scenario**2 / (SCENARIOS - 1) + of_seed**2 / 2 + rest**2 / (2 * (SCENARIOS - 1)))
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(total / (3 * SCENARIOS))
+    assert pooled(AVG_REWARD, seeds).interval == pytest.approx((mean - half, mean + half))
