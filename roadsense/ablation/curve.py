@@ -37,6 +37,7 @@ NOMINAL: Final = "nominal"
 # They look at the road and not at what was heard, so one drive stands for every radio (tests/ablation shows it).
 DEAF: Final = (BASELINE, "ttc_leader")
 HEARING: Final = ("ttc_radio",)
+_LEARNED: Final = "learned"  # all runs pooled
 _SHOWN: Final = (COLUMNS[0], COLUMNS[2])
 
 
@@ -68,7 +69,8 @@ class RadioCurve:
 
     def __init__(self, settings: RadioCurveSettings, say: Say) -> None:
         self.settings, self.say, self.root = settings, say, settings.output_dir.resolve()
-        self.models = {f"learned_{number}": _model(run) for number, run in enumerate(settings.run_list, start=1)}
+        # By what they are and not by their place, so that runs can be added to a curve, and another policy is never taken for this one.
+        self.models = {f"learned_{sha256_of(model)[:8]}": model for model in map(_model, settings.run_list)}
         if not self.models:
             raise UsageError("--runs names no run; give the directory of a finished training, or several separated by commas")
         self.training = _training(settings.run_list[0])
@@ -88,7 +90,7 @@ class RadioCurve:
             driven = zip(self.episodes, records, strict=True)
             self.episodes = [episode for episode, record in driven if record.hazard_fired]
         for name in (NOMINAL, *(point.name for sweep in self.points.values() for point in sweep)):
-            self._drive(name, (*self.models, *HEARING))
+            self._drive(name, (*HEARING, *self.models))
         return self._write_result()
 
     def radio_file(self, point: str) -> Path | None:
@@ -123,14 +125,14 @@ class RadioCurve:
 
     def _figures(self, point: str, policy: str) -> dict[str, Any]:
         """The figures of a policy, that of `learned` pooled over the runs."""
-        names = list(self.models) if policy == "learned" else [policy]
+        names = list(self.models) if policy == _LEARNED else [policy]
         seeds = {number: self._records(point, name) for number, name in enumerate(names, start=1)}
         known = {figure.key: figure for figure in (*FIGURES, critical_figure(critical_identities(self._records(NOMINAL, BASELINE))))}
         return {column.key: as_json(pooled(known[column.key], seeds)) for column in COLUMNS}
 
     def _write_result(self) -> str:
         baseline = self._records(NOMINAL, BASELINE)
-        shown = ("learned", *HEARING, "ttc_leader")
+        shown = (_LEARNED, *HEARING, "ttc_leader")
         hazards, critical = sum(record.hazard_fired for record in baseline), len(critical_identities(baseline))
         content: dict[str, Any] = {
             "dataset_hash": self.dataset.hash,
@@ -180,7 +182,6 @@ class RadioCurve:
             "rounds": self.settings.rounds,
             "hazards_only": self.settings.hazards_only,
             "radio_hash": self.nominal_hash,
-            "models": {name: sha256_of(path) for name, path in self.models.items()},
         }
         path = self.root / "plan.json"
         if path.exists():
@@ -188,8 +189,8 @@ class RadioCurve:
             other = next((name for name, value in plan.items() if recorded.get(name) != value), None)
             if other is not None:
                 raise UsageError(
-                    f"{self.root}: was begun with another {other.replace('_hash', '')} than now; only the points may change when a curve "
-                    "goes on, so give the flags of its first start or another --output_dir"
+                    f"{self.root}: was begun with another {other.replace('_hash', '')} than now; only runs and points may change when a "
+                    "curve goes on, so give the flags of its first start or another --output_dir"
                 )
             return
         if self.root.exists() and any(self.root.iterdir()):
@@ -238,7 +239,7 @@ def _markdown(content: dict[str, Any], runs: int) -> str:
     for column in _SHOWN:
         for sweep, (first, counted) in titles.items():
             lines.append(f"{column.heading[0].upper()}{column.heading[1:]}, over {first.split(',')[0]}:\n")
-            names = [learned if name == "learned" else name for name in content["policies"]]
+            names = [learned if name == _LEARNED else name for name in content["policies"]]
             rows = [_nominal_row(content, column)]
             for place, value in enumerate(content["points"][sweep]):
                 found = content["realised"][sweep][place]
