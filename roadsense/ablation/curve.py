@@ -89,8 +89,10 @@ class RadioCurve:
             records = evaluation_records(self._table(NOMINAL, BASELINE))[BASELINE]
             driven = zip(self.episodes, records, strict=True)
             self.episodes = [episode for episode, record in driven if record.hazard_fired]
-        for name in (NOMINAL, *(point.name for sweep in self.points.values() for point in sweep)):
-            self._drive(name, (*HEARING, *self.models))
+        points = (NOMINAL, *(point.name for sweep in self.points.values() for point in sweep))
+        for policy in (*HEARING, *self.models):
+            for name in points:
+                self._drive(name, (policy,))
         return self._write_result()
 
     def radio_file(self, point: str) -> Path | None:
