@@ -22,6 +22,8 @@ _COMMANDS: Final = {
     "sweep": "train many configurations with Ray Tune, stop the worse ones early, and judge the best",
     "evaluate": "drive the fixed evaluation list with a policy",
     "compare": "judge policies against each other from recorded episodes",
+    "ablate": "train what differs in one thing each, with several seeds, and say what each is worth",
+    "radio-curve": "drive the same episodes over worse and worse radios: crashes against packet loss and latency",
     "bench": "measure how fast this machine drives and learns, beside a yardstick",
     "report": "write one page that says what runs learned, with figures and episodes to watch",
     "replay": "play a recorded episode again, exactly: in SUMO, as a page to watch, or as an animation",

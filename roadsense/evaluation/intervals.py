@@ -128,7 +128,7 @@ def paired_proportion_interval(a_E: FloatArray, b_E: FloatArray, cluster_E: IntA
     a, b = float(a_E.mean()), float(b_E.mean())
     spread = math.sqrt(a * (1 - a) * b * (1 - b))
     correlation = (float((a_E * b_E).mean()) - a * b) / spread if spread > 0 else 0.0
-    return a - b - _recovered(a - a_low, b_high - b, correlation), a - b + _recovered(a_high - a, b - b_low, correlation)
+    return a - b - recovered(a - a_low, b_high - b, correlation), a - b + recovered(a_high - a, b - b_low, correlation)
 
 
 def weighted_sum_interval(
@@ -175,7 +175,7 @@ def _half_width(influence_C: FloatArray, clusters: int) -> float | None:
     return float(stdtrit(clusters - 1, _UPPER_TAIL)) * math.sqrt(variance)
 
 
-def _recovered(a: float, b: float, correlation: float) -> float:
+def recovered(a: float, b: float, correlation: float) -> float:
     """One side of the interval of a difference from the sides of its parts; rounding must not make the square negative."""
     return math.sqrt(max(0.0, a**2 - 2 * correlation * a * b + b**2))
 

@@ -45,6 +45,7 @@ class DeepSets(nn.Module):
         self.critic_encoder = _layers(settings.encoder_sizes, ends_in_relu=True) if own_encoder else None
         self.critic = None if acting_only else _layers(settings.trunk_sizes(1, further=privileged_size), ends_in_relu=False)
         self._start_near_no_brake()
+        self._withhold()
 
     def forward(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor, privileged_BV: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Action parameters (B, 3) and values (B,); raises PolicyError on an acting-only network."""
@@ -61,8 +62,15 @@ class DeepSets(nn.Module):
         encoder = self.peer_encoder if self.critic_encoder is None else self.critic_encoder
         return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B), privileged_BV)
 
+    def peer_inputs(self, values_SF: Tensor) -> Tensor:
+        """What the encoders are given of each peer: the squashed entries, 0 where one is withheld."""
+        inputs_SI = squashed(values_SF)
+        if self.settings.withheld_inputs:
+            inputs_SI[:, self.settings.withheld_inputs] = 0.0
+        return inputs_SI
+
     def _pooled(self, encoder: nn.Sequential, values_SF: Tensor, counts_B: Tensor) -> Tensor:
-        return encoded_peers(squashed(values_SF), counts_B, layers_of(encoder), self.settings.pool)
+        return encoded_peers(self.peer_inputs(values_SF), counts_B, layers_of(encoder), self.settings.pool)
 
     def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
         return through_trunk((squashed(ego_BE), pooled_BP), layers_of(self.actor))
@@ -80,6 +88,13 @@ class DeepSets(nn.Module):
         with torch.no_grad():
             weight.mul_(_HEAD_GAIN)
             bias.copy_(torch.tensor([gate_logit, *_raw_concentrations(self.settings.initial_brake_amount)]))
+
+    def _withhold(self) -> None:
+        """Weigh what is withheld with 0; its inputs are 0, so it gets no gradient and stays there, in every copy and export."""
+        for encoder in (self.peer_encoder, self.critic_encoder):
+            if encoder is not None and self.settings.withheld_inputs:
+                with torch.no_grad():
+                    next(encoder.parameters())[:, self.settings.withheld_inputs] = 0.0
 
 
 def _raw_concentrations(mean_amount: float) -> tuple[float, float]:

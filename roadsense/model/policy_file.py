@@ -114,6 +114,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Policy:
     _check_finite(path, weights)
     if weights_digest(weights) != document.weights_sha256:
         raise PolicyError(f"{path}: the weights are not those it was saved with; copy or save it again")
+    _check_withheld(path, document.model, weights)
     return Policy(document.model, weights, document.metadata)
 
 
@@ -164,7 +165,7 @@ def _document(path: Path, settings: ModelSettings, weights: Weights, metadata: M
     document = {
         "format": "roadsense-policy",
         "format_version": 3,
-        "model": settings.model_dump(mode="json"),
+        "model": _described(settings),
         "ego_features": [record.model_dump() for record in _feature_records(EGO_FEATURES)],
         "peer_features": [record.model_dump() for record in _feature_records(PEER_FEATURES)],
         "release_threshold": RELEASE_THRESHOLD,
@@ -178,6 +179,14 @@ def _document(path: Path, settings: ModelSettings, weights: Weights, metadata: M
     if len(data) > _MAX_DOCUMENT_BYTES:
         raise PolicyError(f"{path}: the metadata take {len(data)} bytes, more than {_MAX_DOCUMENT_BYTES}; give less")
     return data
+
+
+def _described(settings: ModelSettings) -> dict[str, Any]:
+    """The architecture; what most policies do not have is left out, so that their files stay what they were before it could be had."""
+    described = settings.model_dump(mode="json")
+    if not settings.withheld_peer_features:
+        del described["withheld_peer_features"]
+    return described
 
 
 def _feature_records(features: tuple[Feature, ...]) -> tuple[_FeatureRecord, ...]:
@@ -199,6 +208,14 @@ def _check_finite(path: Path, weights: Weights) -> None:
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise PolicyError(f"{path}: the weights {name!r} are not finite, so the training diverged; use an earlier checkpoint")
+
+
+def _check_withheld(path: Path, settings: ModelSettings, weights: Weights) -> None:
+    """A policy that says it is not given an entry must not weigh it: inference and exports take the weights at their word."""
+    first = weights["peer_encoder.0.weight"]
+    if first[:, settings.withheld_inputs].any():
+        names = ", ".join(settings.withheld_peer_features)
+        raise PolicyError(f"{path}: is not to be given {names}, but weighs it; save it again from its training")
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

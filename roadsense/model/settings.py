@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from roadsense.config import Settings
-from roadsense.features import EGO_SIZE, PEER_SIZE
+from roadsense.features import EGO_SIZE, PEER_COLUMN, PEER_SIZE
 from roadsense.model.inputs import COPIES
 
 ACTION_PARAMETERS: Final = 3  # gate logit, raw alpha, raw beta; see roadsense.model.distribution
@@ -29,6 +29,22 @@ class ModelSettings(Settings):
     shared_encoder: bool = Field(False, description="the critic uses the actor's peer encoder: cheaper, but its gradients reach it")
     initial_brake_probability: float = Field(0.15, gt=0, lt=1, description="chance that the untrained policy brakes in a step")
     initial_brake_amount: float = Field(0.8, ge=0.05, le=0.95, description="mean amount when the untrained policy brakes")
+
+    withheld_peer_features: tuple[str, ...] = Field((), description="entries of a peer that the network is not given, for ablations")
+
+    @field_validator("withheld_peer_features")
+    @classmethod
+    def _check_withheld(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in PEER_COLUMN]
+        if unknown:
+            raise ValueError(f"a peer has no {unknown[0]!r}; its entries are {', '.join(PEER_COLUMN)}")
+        return tuple(name for name in PEER_COLUMN if name in names)
+
+    @property
+    def withheld_inputs(self) -> tuple[int, ...]:
+        """The columns of the peer encoder's inputs that are always 0: every copy of each withheld entry."""
+        columns = [PEER_COLUMN[name] for name in self.withheld_peer_features]
+        return tuple(copy * PEER_SIZE + column for copy in range(COPIES) for column in columns)
 
     @property
     def pooled_size(self) -> int:

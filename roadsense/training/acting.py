@@ -29,7 +29,7 @@ def act_with(network: DeepSets, *, explore: bool) -> Act:
     def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
         with torch.inference_mode():
             values_SF, counts_K = pack(peers_K)
-            pooled_KP = encoded_peers(squashed(values_SF), counts_K, encoder, kind)
+            pooled_KP = encoded_peers(network.peer_inputs(values_SF), counts_K, encoder, kind)
             parameters_K3 = through_trunk((squashed(torch.from_numpy(ego_KE)), pooled_KP), trunk)
             action_K = GatedBeta(parameters_K3).sample() if explore else deterministic_action(parameters_K3)
         return action_K.numpy()[:, None], parameters_K3.numpy()

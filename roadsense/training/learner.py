@@ -34,6 +34,7 @@ from ray.rllib.utils.minibatch_utils import MiniBatchCyclicIterator
 from ray.rllib.utils.torch_utils import explained_variance
 from torch import Tensor
 
+from roadsense.model.deep_sets import DeepSets
 from roadsense.model.inputs import squashed
 from roadsense.model.packing import PackedPeers
 from roadsense.peer_set import PRIVILEGED
@@ -45,7 +46,6 @@ from roadsense.training.side_by_side import (
     LossSettings,
     can_learn_apart,
     learn_side_by_side,
-    squashed_peers,
 )
 
 _ROWS = "rows"
@@ -110,7 +110,7 @@ class ConvoyLearner(PPOTorchLearner):
             grad_clip=config.grad_clip,
         )
         module = self.module[module_id]
-        experience = _experience(columns, module.packed)
+        experience = _experience(columns, module.packed, module.network)
         minibatches = [minibatch[module_id][_ROWS] for minibatch in self._minibatches]
         actor, critic = learn_side_by_side(module.network, self.get_optimizer(module_id), experience, minibatches, settings)
         last_M = minibatches[-1]
@@ -193,12 +193,12 @@ class ConvoyLearner(PPOTorchLearner):
         return experience.mean(entries_M, last_M)
 
 
-def _experience(columns: dict[str, Any], packed: PackedPeers) -> Experience:
+def _experience(columns: dict[str, Any], packed: PackedPeers, network: DeepSets) -> Experience:
     """A module's batch after the pipeline."""
     observations = columns[Columns.OBS]
     return Experience(
         ego=squashed(observations["ego"]),
-        peers=squashed_peers(packed),
+        peers=PackedPeers(network.peer_inputs(packed.values), packed.starts, packed.counts),
         privileged=observations.get(PRIVILEGED),
         decides=columns.get(Columns.LOSS_MASK),
         action=columns[Columns.ACTIONS].squeeze(-1),

@@ -23,7 +23,6 @@ from torch.optim.adam import adam
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.distribution import GatedBeta
 from roadsense.model.forward import Layers, encoded_peers, through_trunk
-from roadsense.model.inputs import squashed
 from roadsense.model.packing import PackedPeers
 
 _logger = logging.getLogger(__name__)
@@ -229,8 +228,3 @@ def _state(optimiser: torch.optim.Adam, parameter: Tensor) -> dict[str, Tensor]:
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-
-
-def squashed_peers(peers: PackedPeers) -> PackedPeers:
-    """The same peers as network inputs."""
-    return PackedPeers(squashed(peers.values), peers.starts, peers.counts)
