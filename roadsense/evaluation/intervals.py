@@ -146,9 +146,9 @@ def weighted_sum_interval(
     spread = math.sqrt(float(np.square(influences[0]).sum()) * float(np.square(influences[1]).sum()))
     correlation = float((influences[0] * influences[1]).sum()) / spread if spread > 0 else 0.0
     total = a_ratio + weight * b_ratio
-    # `_recovered` is made for differences, where a positive correlation narrows.
-    low = total - _recovered(a_ratio - a_low, weight * (b_ratio - b_low), -correlation)
-    return low, total + _recovered(a_high - a_ratio, weight * (b_high - b_ratio), -correlation)
+    # `recovered` is made for differences, where a positive correlation narrows.
+    low = total - recovered(a_ratio - a_low, weight * (b_ratio - b_low), -correlation)
+    return low, total + recovered(a_high - a_ratio, weight * (b_high - b_ratio), -correlation)
 
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
