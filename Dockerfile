@@ -14,7 +14,7 @@ RUN mkdir roadsense && echo '__version__ = "0"' > roadsense/__init__.py \
     && if [ -n "$TORCH_INDEX" ]; then \
          /opt/roadsense/bin/pip install --no-cache-dir -c constraints.txt --index-url "$TORCH_INDEX" torch; \
        fi \
-    && /opt/roadsense/bin/pip install --no-cache-dir -c constraints.txt . \
+    && /opt/roadsense/bin/pip install --no-cache-dir -c constraints.txt '.[test]' \
     && /opt/roadsense/bin/pip uninstall --yes roadsense
 COPY roadsense roadsense
 RUN /opt/roadsense/bin/pip install --no-cache-dir --no-deps . \
@@ -35,7 +35,8 @@ RUN apt-get update \
     && mkdir -p /work /opt/ml && chown roadsense:roadsense /work /opt/ml
 
 COPY --from=build /opt/roadsense /opt/roadsense
-COPY --chown=roadsense:roadsense scenarios/base /work/scenarios/base
+# Not below /work, over which launches mount their own folder.
+COPY scenarios/base /opt/roadsense/scenarios/base
 COPY --chown=roadsense:roadsense experiments /work/experiments
 COPY tests /work/tests
 COPY pyproject.toml constraints.txt /work/
@@ -45,6 +46,7 @@ COPY --chmod=755 deploy/train /opt/roadsense/bin/train
 ARG GIT_COMMIT=unknown
 ENV PATH=/opt/roadsense/bin:$PATH \
     GIT_COMMIT=$GIT_COMMIT \
+    ROADSENSE_SCENARIOS=/opt/roadsense/scenarios \
     ROADSENSE_CONTAINER_IMAGE=roadsense:$GIT_COMMIT \
     PYTHONUNBUFFERED=1 \
     RAY_USAGE_STATS_ENABLED=0

@@ -2,7 +2,7 @@
 # RoadSense in its image, on the files of the current folder.
 #
 #   ./run_docker.sh generate | train | evaluate | pipeline [flags of roadsense]      ./run_docker.sh train --help
-#   ./run_docker.sh test [flags of pytest]
+#   ./run_docker.sh test [flags of pytest]     without flags: the tests that need nothing but the image
 #   ./run_docker.sh gui [flags of replay]      sumo-gui on this screen: X11, Wayland (through XWayland), WSLg
 #   ./run_docker.sh bash
 #   ./run_docker.sh help
@@ -40,7 +40,10 @@ display() {
 
 case $action in
   generate | train | evaluate | pipeline) command=(roadsense "$action" "$@") ;;
-  test) command=(python -m pytest "$@") ;;
+  test)
+    [ $# -gt 0 ] || set -- tests/radio tests/model tests/env tests/sumo/test_sumo_process.py tests/training/test_ragged_module.py
+    command=(python -m pytest -p no:cacheprovider "$@")
+    ;;
   gui) display; command=(roadsense replay --gui "$@") ;;
   bash) command=(bash "$@") ;;
   help | -h | --help) usage; exit 0 ;;

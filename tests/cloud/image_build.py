@@ -37,7 +37,8 @@ def machine_paths() -> dict[str, Path]:
     """How this machine reaches its package registries: paths (and what lies there) that pip and apt need in the chroot as well."""
     places = {"/etc/resolv.conf", "/etc/hosts", "/etc/apt/apt.conf.d"}
     for text in pip_configuration().values():
-        places |= {word for word in text.replace("file://", " ").split() if word.startswith("/")}
+        # An index on the disk points to files beside it.
+        places |= {word.removesuffix("/simple") for word in text.replace("file://", " ").split() if word.startswith("/")}
     return {place: Path(place) for place in places if Path(place).exists()}
 
 
