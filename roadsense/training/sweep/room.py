@@ -77,6 +77,8 @@ def find_room(settings: SweepSettings, cluster: Cluster, trials: int) -> Room:
     by = min(limits, key=lambda name: limits[name])
     if limits["CPUs"] < 1:
         raise UsageError(f"a trial takes {cpus} CPUs and there are {cluster.cpus}; lower --num_env_runners")
+    if not runners and not here and not _cpus_here():
+        raise UsageError("--num_env_runners 0: this node of the cluster has no CPU for Ray, so no trial can drive here; give 1 or more")
     return Room(
         env_runners=runners,
         sumo_processes=sumo,
@@ -85,6 +87,11 @@ def find_room(settings: SweepSettings, cluster: Cluster, trials: int) -> Room:
         limited_by=by,
         machine_cpus=cluster.cpus,
     )
+
+
+def _cpus_here() -> float:
+    address = ray.util.get_node_ip_address()
+    return sum(float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] == address)
 
 
 def bundles(room: Room) -> Any:
