@@ -116,9 +116,7 @@ def _check_kind(layout: RunLayout) -> None:
     if layout.metrics.is_file():
         return
     if (directory / "sweep.json").is_file():
-        raise RunDirectoryError(
-            f"{directory}: is a sweep; give runs of it, for example the first ones of its table.md: {directory}/trials/NAME"
-        )
+        raise RunDirectoryError(f"{directory}: is a sweep; give trials of its table.md: {directory}/trials/NAME")
     if layout.config.is_file() or layout.progress.is_file():
         raise RunDirectoryError(
             f"{directory}: the run is not finished (no {layout.metrics.name}); wait for it, "
