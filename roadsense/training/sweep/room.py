@@ -17,7 +17,7 @@ from roadsense.training.sweep.settings import SweepSettings
 TRIAL_MB: Final = 650
 ENV_RUNNER_MB: Final = 600
 SUMO_MB: Final = 50
-_NODE_SHARE: Final = 0.001  # enough to bind a bundle to a node, and a thousand fit
+_PRECISION: Final = 10_000  # Ray counts resources to four digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +95,12 @@ def _cpus_here() -> float:
 
 
 def bundles(room: Room) -> Any:
-    """The placement group of a trial: its own process on this node, where the sweep's directory is, its env runners anywhere."""
-    this_node = {f"node:{ray.util.get_node_ip_address()}": _NODE_SHARE}
+    """The placement group of a trial: its own process on this node, where the sweep's directory is, its env runners anywhere.
+
+    Of the node's own resource, of which there is 1, each takes so much that no more than `at_once` fit: Tune's limit on concurrent trials
+    would keep population based training from knowing those that wait.
+    """
+    this_node = {f"node:{ray.util.get_node_ip_address()}": (_PRECISION // room.at_once) / _PRECISION}
     if not room.env_runners:
         return PlacementGroupFactory([this_node | {"CPU": 1.0}])
     return PlacementGroupFactory([this_node, *({"CPU": 1.0} for _ in range(room.env_runners))], strategy="PACK")

@@ -105,7 +105,8 @@ def _new(layout: SweepLayout, sweep: SweepFile, trainable: Any, watch: Watch, at
         param_space={"trial": tune.grid_search(configurations)},
         tune_config=tune.TuneConfig(
             scheduler=watch.scheduler,
-            max_concurrent_trials=at_once,
+            # A population that is larger than the machine takes turns, which Tune sees to where all its trials exist.
+            max_concurrent_trials=None if sweep.settings.algorithm == "pbt" else at_once,
             reuse_actors=False,
             trial_name_creator=_name_of,
             trial_dirname_creator=_name_of,
