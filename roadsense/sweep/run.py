@@ -53,8 +53,8 @@ def run_sweep(settings: SweepSettings, *, quiet: bool = False) -> SweepResult:
     layout, plan = planned(settings)
     sweep = None
     if settings.resume is not None:
-        sweep = layout.read().model_copy(update={"settings": settings.model_copy(update={"resume": None, "output_dir": layout.root})})
-        settings = sweep.settings
+        settings = _absolute(settings, layout, plan)
+        sweep = layout.read().model_copy(update={"settings": settings})
         if sweep.dataset_hash != plan.dataset.hash:
             raise RunDirectoryError(
                 f"{layout.root}: swept over dataset {sweep.dataset_hash[:12]}, this is {plan.dataset.hash[:12]}; give the sweep's own"
@@ -68,6 +68,8 @@ def run_sweep(settings: SweepSettings, *, quiet: bool = False) -> SweepResult:
         console.print(describe(settings, layout, plan), markup=False, soft_wrap=True)
         if sweep is None:
             sweep = _begin(settings, layout, plan, console)
+        else:
+            write_sweep(layout, sweep)  # the trials read it: the dataset may have moved
         stop = StopSignals()
         tuned = run_trials(layout, sweep, plan, stop, say)
         for name in tuned.unfinished if tuned.stopped_by is not None else ():
@@ -130,18 +132,9 @@ def _begin(settings: SweepSettings, layout: SweepLayout, plan: TrainingPlan, con
     processes = 1 if settings.num_env_runners == 0 else len(os.sched_getaffinity(0))
     with console.status(f"driving the {settings.rung_episodes} episodes of the rungs with {BASELINE}"):
         rung = choose_episodes(settings, plan, processes)
-    described = settings.model_copy(
-        update={
-            "output_dir": layout.root,
-            "dataset_dir": plan.dataset_dir,
-            "sumo_cfg": plan.sumo_cfg,
-            "eval_dir": plan.eval_dir if settings.eval_dir is not None else None,
-            "emulator_params": plan.emulator_params,
-        }
-    )
     inputs = {"dataset_hash": plan.dataset.hash, "emulator_params_hash": plan.emulator_params_hash, "seed": settings.seed}
     sweep = SweepFile(
-        settings=described,
+        settings=_absolute(settings, layout, plan),
         trials=tuple(draw_trials(settings)),
         rung=rung,
         dataset_hash=plan.dataset.hash,
@@ -149,6 +142,19 @@ def _begin(settings: SweepSettings, layout: SweepLayout, plan: TrainingPlan, con
     )
     write_sweep(layout, sweep)
     return sweep
+
+
+def _absolute(settings: SweepSettings, layout: SweepLayout, plan: TrainingPlan) -> SweepSettings:
+    """As trials and later sessions need them, wherever those are started."""
+    described = {
+        "output_dir": layout.root,
+        "dataset_dir": plan.dataset_dir,
+        "sumo_cfg": plan.sumo_cfg,
+        "eval_dir": plan.eval_dir if settings.eval_dir is not None else None,
+        "emulator_params": plan.emulator_params,
+        "resume": None,
+    }
+    return settings.model_copy(update=described)
 
 
 def _finish(layout: SweepLayout, sweep: SweepFile, plan: TrainingPlan, tuned: Tuned, say: Say) -> dict[str, Any]:

@@ -17,11 +17,15 @@ TINY = (
     "--set", "task.hazard.onset_s.high=2", "--set", "task.distraction.lead_s.high=0.5", "--rung_episodes", 6, "--rounds", 2,
 )  # fmt: skip
 GONE_WITHIN_S = 10.0
+# Between two of Tune's snapshots: a small trial would be over before the next one otherwise.
+OFTEN = {"TUNE_GLOBAL_CHECKPOINT_S": "0.5"}
 
 
 def start(*args) -> subprocess.Popen:
     command = [sys.executable, "-m", "roadsense", "sweep", *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment() | OFTEN, start_new_session=True
+    )
 
 
 def kill_after(process: subprocess.Popen, enough, root) -> list[str]:
@@ -65,7 +69,7 @@ def name_of(child: psutil.Process) -> str:
     return ""
 
 
-def run(*args, timeout_s: float = 280) -> tuple[int, str]:
+def run(*args, timeout_s: float = 600) -> tuple[int, str]:
     """(exit code, all output) of a sweep."""
     process = start(*args)
     try:

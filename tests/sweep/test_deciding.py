@@ -81,6 +81,7 @@ def test_half_a_snapshot_gives_way_to_the_one_before(tmp_path):
     state = layout.tune / "experiment_state-1.json"
     state.write_text('{"trial_data": []}')
     (layout.tune / "callback-states-1.pkl").write_bytes(pickle.dumps({}))
+    (layout.tune / "basic-variant-state-1.json").write_bytes(pickle.dumps({}))
     keep_copy(layout.tune)
     state.write_text('{"trial_da')
     assert newest_state(layout.tune) is None

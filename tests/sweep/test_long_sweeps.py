@@ -58,7 +58,7 @@ def test_eight_trials_on_two_cores_killed_and_resumed_equal_an_evaluation_of_the
 def test_population_based_training_goes_on_from_the_better_ones_with_other_values(dataset_dir, tmp_path):
     root = tmp_path / "sweep"
     code, output = run(
-        "--dataset_dir", dataset_dir, "--output_dir", root, *TINY, *VARIED, "--num_env_runners", 0, "--algorithm", "pbt", "--total_timesteps", 1600,
+        "--dataset_dir", dataset_dir, "--output_dir", root, *TINY, *VARIED, "--num_env_runners", 0, "--algorithm", "pbt", "--total_timesteps", 1000,
         "--first_rung", 200, "--trials", 4, "--base_seeds", 1, "--best", 1, "--seed", 3, timeout_s=1200,
     )  # fmt: skip
     assert code == 0, output

@@ -11,8 +11,10 @@ from sweep_support import TINY, kill_after, run, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests_support import metrics, roadsense
 
-SMALL = (*TINY, "--num_env_runners", 0, "--total_timesteps", 2400, "--first_rung", 200, "--vary", "learning_rate=log(1e-4,1e-2)",
+SMALL = (*TINY, "--num_env_runners", 0, "--total_timesteps", 2000, "--first_rung", 400, "--vary", "learning_rate=log(1e-4,1e-2)",
          "--vary", "model.pool=max|mean", "--trials", 2, "--base_seeds", 1, "--best", 1)  # fmt: skip
+
+pytestmark = pytest.mark.timeout(900)  # two starts of Ray and six of a trial, which a busy machine takes minutes for
 
 
 def rungs(lines, count):
@@ -46,11 +48,11 @@ def test_all_trials_end_at_a_rung_with_a_run_directory(swept):
     assert [path.name for path in trials(root)] == ["base_seed_42", "trial_000", "trial_001"]
     for path in trials(root):
         last = json.loads((path / "trial.json").read_text())["rungs"][-1]["timesteps"]
-        assert last in (200, 600, 1800, 2400)
+        assert last in (400, 1200, 2000)
         assert metrics(path)["training"]["training_timesteps"] == last
         for name in ("model_final.zip", "config.json", "manifest.json", "provenance.json", "progress.csv"):
             assert (path / name).stat().st_size > 0, name
-    assert json.loads((root / "trials" / "base_seed_42" / "trial.json").read_text())["rungs"][-1]["timesteps"] == 2400
+    assert json.loads((root / "trials" / "base_seed_42" / "trial.json").read_text())["rungs"][-1]["timesteps"] == 2000
 
 
 def test_trials_go_on_from_checkpoints_and_draw_nothing_twice(swept):

@@ -115,6 +115,8 @@ def _check_kind(layout: RunLayout) -> None:
         raise RunDirectoryError(f"{directory}: is a file; give the run directory, or the --output_dir of an evaluation, that it lies in")
     if layout.metrics.is_file():
         return
+    if (directory / "sweep.json").is_file():
+        raise RunDirectoryError(f"{directory}: is a sweep; give trials of its table.md: {directory}/trials/NAME")
     if layout.config.is_file() or layout.progress.is_file():
         raise RunDirectoryError(
             f"{directory}: the run is not finished (no {layout.metrics.name}); wait for it, "

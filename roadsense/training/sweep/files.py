@@ -41,7 +41,7 @@ class RungEpisodes(Settings):
 
 
 class SweepFile(Settings):
-    """sweep.json: what the sweep was asked for, what was drawn, where it comes from. Written once."""
+    """sweep.json: what the sweep was asked for, what was drawn, where it comes from. A resume changes the budget alone."""
 
     kind: str = _KIND
     settings: SweepSettings

@@ -17,7 +17,7 @@ from roadsense.training.sweep.settings import SweepSettings
 TRIAL_MB: Final = 650
 ENV_RUNNER_MB: Final = 600
 SUMO_MB: Final = 50
-_NODE_SHARE: Final = 0.001  # enough to bind a bundle to a node, and a thousand fit
+_PRECISION: Final = 10_000  # Ray counts resources to four digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,8 @@ def find_room(settings: SweepSettings, cluster: Cluster, trials: int) -> Room:
     by = min(limits, key=lambda name: limits[name])
     if limits["CPUs"] < 1:
         raise UsageError(f"a trial takes {cpus} CPUs and there are {cluster.cpus}; lower --num_env_runners")
+    if not runners and not here and not _cpus_here():
+        raise UsageError("--num_env_runners 0: this node of the cluster has no CPU for Ray, so no trial can drive here; give 1 or more")
     return Room(
         env_runners=runners,
         sumo_processes=sumo,
@@ -87,9 +89,18 @@ def find_room(settings: SweepSettings, cluster: Cluster, trials: int) -> Room:
     )
 
 
+def _cpus_here() -> float:
+    address = ray.util.get_node_ip_address()
+    return sum(float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] == address)
+
+
 def bundles(room: Room) -> Any:
-    """The placement group of a trial: its own process on this node, where the sweep's directory is, its env runners anywhere."""
-    this_node = {f"node:{ray.util.get_node_ip_address()}": _NODE_SHARE}
+    """The placement group of a trial: its own process on this node, where the sweep's directory is, its env runners anywhere.
+
+    Of the node's own resource, of which there is 1, each takes so much that no more than `at_once` fit: Tune's limit on concurrent trials
+    would keep population based training from knowing those that wait.
+    """
+    this_node = {f"node:{ray.util.get_node_ip_address()}": (_PRECISION // room.at_once) / _PRECISION}
     if not room.env_runners:
         return PlacementGroupFactory([this_node | {"CPU": 1.0}])
     return PlacementGroupFactory([this_node, *({"CPU": 1.0} for _ in range(room.env_runners))], strategy="PACK")

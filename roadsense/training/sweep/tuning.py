@@ -87,6 +87,8 @@ def run_trials(layout: SweepLayout, sweep: SweepFile, plan: TrainingPlan, stop: 
         watch = Watch(settings, layout, say, stop)
         trainable = tune.with_resources(tune.with_parameters(SweepTrial, sweep_dir=str(layout.root)), bundles(room))
         resumed = _mend(layout.tune)
+        if not resumed and any(layout.trial(spec.name).root.exists() for spec in sweep.trials):
+            say("Tune has no state that can be read of the session before: its trials begin anew")
         watch.session = _session(layout) if resumed else 0
         watch.scheduler = scheduler_of(settings, watch.session)
         set_live(watch=watch, scheduler=watch.scheduler)
@@ -103,7 +105,8 @@ def _new(layout: SweepLayout, sweep: SweepFile, trainable: Any, watch: Watch, at
         param_space={"trial": tune.grid_search(configurations)},
         tune_config=tune.TuneConfig(
             scheduler=watch.scheduler,
-            max_concurrent_trials=at_once,
+            # A population that is larger than the machine takes turns, which Tune sees to where all its trials exist.
+            max_concurrent_trials=None if sweep.settings.algorithm == "pbt" else at_once,
             reuse_actors=False,
             trial_name_creator=_name_of,
             trial_dirname_creator=_name_of,
@@ -121,7 +124,7 @@ def _new(layout: SweepLayout, sweep: SweepFile, trainable: Any, watch: Watch, at
 
 def _restored(layout: SweepLayout, trainable: Any) -> Any:
     try:
-        return tune.Tuner.restore(str(layout.tune), trainable=trainable, resume_unfinished=True, restart_errored=False)
+        return tune.Tuner.restore(str(layout.tune), trainable=trainable, resume_unfinished=True, resume_errored=True)
     except Exception as problem:
         first_line = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise RunDirectoryError(f"{layout.tune}: cannot be restored ({first_line}); start the sweep anew in another --output_dir") from None

@@ -26,7 +26,7 @@ from roadsense.training.sweep.trial import CRITICAL_CRASHES, FALSE_BRAKING, OBJE
 
 _TRIALS: Final = "experiment_state-*.json"
 _CALLBACKS: Final = "callback-states-*.pkl"
-_SEARCH: Final = "basic-variant-state-*.json"
+_SEARCH: Final = "basic-variant-state-*.json"  # a pickle all the same
 _STATE_FILES: Final = (_TRIALS, _CALLBACKS, _SEARCH, "tuner.pkl")
 _PICKLE_ENDS: Final = b"."  # with this instruction, and half of one with it by chance only
 
@@ -188,17 +188,15 @@ def before(tune: Path) -> Path:
 
 def newest_state(tune: Path) -> Path | None:
     """Tune's snapshot of the trials; None when there is none, or half of one: its files are written in place."""
-    newest = {pattern: max(tune.glob(pattern), default=None) for pattern in (_TRIALS, _CALLBACKS, _SEARCH)}
-    trials, callbacks = newest[_TRIALS], newest[_CALLBACKS]
+    trials, callbacks, search = (max(tune.glob(pattern), default=None) for pattern in (_TRIALS, _CALLBACKS, _SEARCH))
+    if trials is None:
+        return None
     try:
-        for path in (trials, newest[_SEARCH]):
-            if path is not None:
-                json.loads(path.read_text(encoding="utf-8"))
-        if callbacks is not None and not callbacks.read_bytes().endswith(_PICKLE_ENDS):
-            return None
+        json.loads(trials.read_text(encoding="utf-8"))
+        pickled = [path.read_bytes() for path in (callbacks, search) if path is not None]
     except (OSError, ValueError):
         return None
-    return trials
+    return trials if all(content.endswith(_PICKLE_ENDS) for content in pickled) else None
 
 
 def _money() -> str:
