@@ -35,6 +35,7 @@ class ApiBackend(ABC):
         self._faults = faults
         self._simulation_variables = (tc.VAR_TIME, tc.VAR_DEPARTED_VEHICLES_IDS, tc.VAR_ARRIVED_VEHICLES_IDS, *simulation_variables)
         self._ego_id = ""
+        self._radius_m = 0.0
         self._until_s = 0.0
 
     def load(self, options: Sequence[str]) -> None:
@@ -57,8 +58,15 @@ class ApiBackend(ABC):
         """Ask for the vehicles around the ego with every step; the state as it is now."""
         with self._talking("subscribing to the vehicles around the ego"):
             self._api.vehicle.subscribeContext(ego_id, tc.CMD_GET_VEHICLE_VARIABLE, radius_m, VEHICLE_VARIABLES)
-            self._ego_id = ego_id
+            self._ego_id, self._radius_m = ego_id, radius_m
             return self._state()
+
+    def unwatch_vehicles(self) -> None:
+        """Ask for no vehicles any more; nothing when none are watched."""
+        if self._ego_id:
+            with self._talking("ending the subscription to the vehicles around the ego"):
+                self._api.vehicle.unsubscribeContext(self._ego_id, tc.CMD_GET_VEHICLE_VARIABLE, self._radius_m)
+            self._ego_id = ""
 
     def vehicle_ids(self) -> tuple[str, ...]:
         """The vehicles on the road."""

@@ -51,6 +51,10 @@ class Backend(Protocol):
         """Ask for the vehicles around the ego with every step; the state as it is now."""
         ...
 
+    def unwatch_vehicles(self) -> None:
+        """Ask for no vehicles any more, until `watch_vehicles` is called again."""
+        ...
+
     def vehicle_ids(self) -> tuple[str, ...]:
         """The vehicles on the road."""
         ...

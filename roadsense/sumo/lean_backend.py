@@ -52,6 +52,8 @@ class LeanBackend(TraciBackend):
 
     def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
         """Ask for the vehicles around the ego with every step; the state as it is now."""
+        # The stock client forgets what it was told only in its own step, so the cars of the last subscription would still be there.
+        self._api.vehicle.getContextSubscriptionResults(ego_id).clear()
         state = super().watch_vehicles(ego_id, radius_m)
         if self._latest is None:
             raise SumoError("vehicles cannot be watched before the first step; step once")

@@ -109,7 +109,7 @@ class SumoSession:
         return self._restart(complete)
 
     def advance(self, duration_s: float) -> SimulatorState:
-        """Let SUMO run alone for a simulated time, rounded up to whole steps, in one round trip.
+        """Let SUMO run alone for a simulated time, rounded up to whole steps, without a word in between.
 
         Departures and arrivals of all its steps are reported. A collision is reported only if SUMO still lists it after the last step.
         The watchdog's time is for the whole of it.
@@ -120,7 +120,15 @@ class SumoSession:
         """
         if not 0.0 < duration_s < math.inf:
             raise UsageError(f"cannot advance by {duration_s} s; give a positive, finite duration")
-        return self._step((), round(self._time_s + duration_s, _TIME_DIGITS))
+        backend = self._running()
+        with self._dropping():
+            if self.ego_id in backend.vehicle_ids():
+                backend.unwatch_vehicles()  # SUMO would collect them in every step of the way
+        state = self._step((), round(self._time_s + duration_s, _TIME_DIGITS))
+        with self._dropping():
+            if self.ego_id not in backend.vehicle_ids():
+                return state
+            return backend.watch_vehicles(self.ego_id, self.settings.watch_radius_m)
 
     def step(self, commands: Sequence[SpeedCommand] = ()) -> SimulatorState:
         """Command vehicles and simulate one step of 0.1 s.

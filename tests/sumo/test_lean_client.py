@@ -56,6 +56,27 @@ def test_states_are_those_of_the_stock_client(make_session, road):
     assert any(state.arrived_ids for state in lean)
 
 
+def test_cars_of_the_last_scenario_are_not_seen_again(make_session, road):
+    session = make_session()
+    session.reset(road.options("before", departures={"V001": 0.0, "Z": 0.0}), seed=1)
+    for state in (session.reset(road.options(), seed=1), session.advance(1.0)):
+        assert "Z" not in state.vehicles.ids
+
+
+def test_the_ego_may_leave_while_sumo_runs_alone(make_session, road):
+    for backend in ("traci", "traci-stock", "libsumo"):
+        session = make_session(backend=backend)
+        state = session.reset(road.options(), seed=1)
+        while "V001" not in state.arrived_ids:
+            state = session.step()
+        assert session.advance(1.0).time_s > state.time_s + 0.9
+        session.reset(road.options(), seed=1)
+        state = session.advance(500.0)
+        assert state.time_s > 500.0 and "V001" in state.arrived_ids and not state.vehicles.ids
+        assert session.advance(1.0).time_s > 501.0 and session.step().time_s > 501.0
+        session.close()
+
+
 def test_very_long_ids_go_through(make_session, road):
     """A command of more than 255 bytes is framed differently."""
     name = "V" + "1" * 300
