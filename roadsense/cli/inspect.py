@@ -35,7 +35,9 @@ def run(flags: argparse.Namespace) -> int:
     if flags.gui < 0 or flags.seed < 0:
         raise UsageError(f"--gui {flags.gui} --seed {flags.seed}: neither can be negative")
     if RunLayout(flags.dataset_dir).config.is_file():
-        raise UsageError(f"{flags.dataset_dir}: is a run, with a copy of its dataset's manifest; give the dataset itself, see its config.json")
+        raise UsageError(
+            f"{flags.dataset_dir}: is a run, with a copy of its dataset's manifest; give the dataset itself, see its config.json"
+        )
     dataset = Dataset.load(flags.dataset_dir)
     chosen = some_scenarios(dataset, flags.gui, flags.seed) if flags.gui else ()
     write_dataset_page(dataset, flags.output, figures_dir=flags.figures)

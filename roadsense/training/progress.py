@@ -21,7 +21,6 @@ from roadsense.training.ray_metrics import RayMetrics
 Say = Callable[[str], None]  # shows one line to the user
 
 
-
 class Watch(Protocol):
     """Shows the iterations in another way than as lines, see `roadsense.live`."""
 
