@@ -7,8 +7,9 @@ How to run
     python benchmarks/leaderboard.py --update                                 drive everything and write what came out
 
 What to expect
-    The dataset is generated anew and must have the committed hash. Then 385 episodes per policy: about 8 minutes on 2 cores for all of them.
-    docs/leaderboard/leaderboard.json says what is driven and what came out; the table between the markers of docs/leaderboard.md follows from it.
+    The dataset is generated anew and must have the committed hash. Then 385 episodes per policy: about 8 minutes on 2 cores for all.
+    docs/leaderboard/leaderboard.json says what is driven and what came out; the table between the markers of docs/leaderboard.md follows
+    from it.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def table(board: Leaderboard) -> str:
         cells = [
             f"**{name}**" if entry.sha256 else name,
             f"{youden(figures):.3f}",
-            f"{figures['critical_hazard_collisions']} of {figures['critical_hazards']}: {_share(figures, 'critical_hazard_collision_rate')}",
+            f"{figures['critical_hazard_collisions']} of {figures['critical_hazards']}: "
+            + _share(figures, "critical_hazard_collision_rate"),
             _share(figures, "hazard_collision_rate"),
             _share(figures, "false_braking_rate"),
             *(_mean(figures[key], digits) for key, digits in MEANS),
@@ -159,7 +161,10 @@ def taken(path: Path, names: Sequence[str], dataset: Dataset, rounds: int) -> Re
     Raises:
         UsageError: it was an evaluation of another list.
     """
-    wanted = {evaluation_plan(dataset, scenario, round_index).identity.label() for scenario, round_index in evaluation_list(dataset, rounds=rounds)}
+    wanted = {
+        evaluation_plan(dataset, scenario, round_index).identity.label()
+        for scenario, round_index in evaluation_list(dataset, rounds=rounds)
+    }
     found = {name: records for name, records in evaluation_records(path).items() if name in names or name == LEARNED}
     if LEARNED in found and len(names) == 2:  # `roadsense evaluate --run` calls every policy so: here it is the one that is added
         found[names[1]] = found.pop(LEARNED)
@@ -177,7 +182,9 @@ def differences(board: Leaderboard, driven: Mapping[str, Figures]) -> list[str]:
         if committed is None:
             lines.append(f"{name}: no figures are committed; write them with --update or --add")
             continue
-        lines += [f"{name}: {key} is {value}, committed is {committed.get(key)}" for key, value in seen.items() if committed.get(key) != value]
+        lines += [
+            f"{name}: {key} is {value}, committed is {committed.get(key)}" for key, value in seen.items() if committed.get(key) != value
+        ]
     return lines
 
 

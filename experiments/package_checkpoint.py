@@ -9,11 +9,12 @@ How to run
     python experiments/package_checkpoint.py runs/<run_id> policy.zip --step 250000      the newest one of at most 250,000 steps
 
 What to expect
-    One line that says which checkpoint was taken. The model file's metadata are those of a finished training, with the steps of the checkpoint.
+    One line that says which checkpoint was taken. The model file is the one that a training of so many steps would have written.
     A checkpoint holds pickles, so unlike a model file it executes code when it is read: take your own alone.
 """
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def run(arguments: list[str]) -> int:
     checkpoint, state = newest(flags.run, flags.step)
     from ray.rllib.core.rl_module.rl_module import RLModule  # seconds to import: after what may be refused
 
+    logging.getLogger("ray").setLevel(logging.ERROR)  # its warnings about its own defaults
     module = RLModule.from_checkpoint(checkpoint / "learner_group" / "learner" / "rl_module" / "default_policy")
     metadata = {"seed": state.config.get("seed"), "dataset_hash": state.dataset_hash, "training_timesteps": state.timesteps}
     save_policy(flags.output, module.network, metadata=metadata)

@@ -135,7 +135,7 @@ def _row_groups(path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Ite
     """The groups of a table, checked against the schema."""
     if not path.is_file():
         raise RunDirectoryError(
-            f"{path}: no such file; give a run that has finished episodes (a training writes them at its end), or the --output_dir of an evaluation"
+            f"{path}: no such file; give a finished run (a training writes its episodes at its end), or the --output_dir of an evaluation"
         )
     try:
         with pq.ParquetFile(path) as table:

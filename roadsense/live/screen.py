@@ -1,7 +1,7 @@
 """A thread that owns the terminal: lines that stay, and below them a block that is painted over.
 
-Who tells a line or changes the block never touches the terminal: it may be stopped (Ctrl-S), closed or read by nobody, and the training goes
-on. What cannot be written is dropped; training.log has every line.
+Who tells a line or changes the block never touches the terminal: it may be stopped (Ctrl-S), closed or read by nobody, and the training
+goes on. What cannot be written is dropped; training.log has every line.
 """
 
 from __future__ import annotations

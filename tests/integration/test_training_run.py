@@ -1,6 +1,7 @@
 """What a finished training leaves, on real Ray and real SUMO."""
 
 import csv
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests_support import SMALL, metrics, roadsense
 
+from roadsense.errors import RunDirectoryError
 from roadsense.evaluation.reference import REFERENCE_POLICIES
 
 FIGURES = {
@@ -132,3 +134,13 @@ def test_same_seed_and_workers_give_identical_weights_and_figures(run_dir, datas
     assert done.returncode == 0, done.stderr
     assert (again / "model_final.zip").read_bytes() == (run_dir / "model_final.zip").read_bytes()
     assert metrics(again)["evaluation"] == metrics(run_dir)["evaluation"]
+
+
+def test_the_policy_of_a_checkpoint_is_packaged_as_a_finished_training_does_it(run_dir, tmp_path, repository):
+    spec = importlib.util.spec_from_file_location("package_checkpoint", repository / "experiments" / "package_checkpoint.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.run([str(run_dir), str(tmp_path / "policy.zip")]) == 0
+    assert (tmp_path / "policy.zip").read_bytes() == (run_dir / "model_final.zip").read_bytes()
+    with pytest.raises(RunDirectoryError, match=r"no checkpoint of at most 1 steps; kept are .*, .*, "):
+        script.run([str(run_dir), str(tmp_path / "policy.zip"), "--step", "1"])

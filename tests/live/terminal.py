@@ -43,9 +43,7 @@ class OnTerminal:
         self.master, slave = pty.openpty()
         self.resize(columns, rows)
         environment = {**os.environ, "TERM": "xterm-256color", **(environment or {})}
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=cwd, start_new_session=True
-        )
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=cwd, start_new_session=True)
         os.close(slave)
         self.written = b""
 

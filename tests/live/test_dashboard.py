@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import time
 from dataclasses import fields
 
@@ -72,7 +73,14 @@ def test_trouble_stands_out_and_cost_is_told_where_it_is_known(monkeypatch):
     board.add(figures(31, healthy_workers=1, worker_restarts=3, workers_dropped=1, faults=4, quarantined=1))
     counts = board.lines(200)[-2:]
     text = " ".join(line.plain for line in counts)
-    for part in ("healthy_workers 1", "worker_restarts 3", "workers_dropped 1", "faults 4", "quarantined 1", "cost_usd 0.00 (at most 0.00)"):
+    for part in (
+        "healthy_workers 1",
+        "worker_restarts 3",
+        "workers_dropped 1",
+        "faults 4",
+        "quarantined 1",
+        "cost_usd 0.00 (at most 0.00)",
+    ):
         assert part in text
     assert sum("yellow" in str(span.style) for line in counts for span in line.spans) == 5
 
@@ -156,6 +164,40 @@ def test_a_block_that_fails_is_given_up_and_the_lines_go_on():
         screen.refresh()
         screen.line("two")
     assert stream.getvalue() == "one\ntwo\n"
+
+
+def test_quiet_shows_nothing_and_keeps_everything(tmp_path):
+    stream = io.StringIO()
+    with telling(tmp_path / "training.log", "run", 1000, quiet=True, stream=stream) as teller:
+        teller.say("a fault")
+        teller.iteration(figures(1))
+    assert stream.getvalue() == ""
+    log = (tmp_path / "training.log").read_text()
+    assert log.startswith("a fault\n") and "1,000/1,000 steps" in log
+
+
+def test_lines_come_in_order_and_completely_where_there_is_no_terminal(tmp_path):
+    stream = io.StringIO()
+    with telling(tmp_path / "training.log", "run", 500_000, stream=stream) as teller:
+        for number in range(1, 301):
+            teller.say(f"told {number}")
+            teller.iteration(figures(number))
+    assert stream.getvalue() == (tmp_path / "training.log").read_text()
+    assert "\x1b" not in stream.getvalue() and stream.getvalue().count("\n") == 600
+
+
+def test_no_color_is_honoured_and_controls_are_not_passed_on(monkeypatch):
+    master, slave = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    board = dashboard()
+    board.add(figures(31, faults=2))
+    with os.fdopen(slave, "w") as stream, Screen(stream, board.lines) as screen:
+        screen.line("an id with \x1b[2J in it")
+    written = os.read(master, 65536).decode()
+    os.close(master)
+    assert "an id with [2J in it" in written and "faults 2" in written
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", written)  # no colour
 
 
 def test_who_gets_a_dashboard(monkeypatch):

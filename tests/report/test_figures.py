@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from roadsense.cli import main
-from roadsense.report.figures import comparison, theme
+from roadsense.report.figures import comparison, course, theme
 from roadsense.report.figures.theme import Drawing, write_figures
 from roadsense.report.run.lists import evaluation_lists
 from roadsense.report.run.source import read_source
@@ -96,3 +96,12 @@ def test_writing_again_gives_the_same_bytes(evaluation_dir, tmp_path):
     drawing = Drawing(name="outcomes", caption="", draw=partial(comparison.outcomes, listed))
     first, second = (write_figures([drawing], tmp_path / name) for name in ("one", "two"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_a_run_has_the_same_colour_in_its_learning_curve_as_elsewhere():
+    """Also when the run before it has no curve."""
+    rows = [{"timesteps": float(step), "episode_return": float(step)} for step in range(1, 12)]
+    figure = course.curves({"evaluated alone": (), "trained": rows}, "wide")
+    assert {line.get_color() for line in figure.axes[0].get_lines()} == {
+        theme.policy_colours(["evaluated alone", "trained"], ())["trained"]
+    }

@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from roadsense.env.outcome import Outcome
+from roadsense.report.run import report
 from roadsense.report.run.answer import answer, compared, percent, points, seconds
 from roadsense.report.run.facts import UNKNOWN, cost_rows, provenance_rows
 from roadsense.report.run.lists import evaluation_lists
+from roadsense.report.run.report import write_report
 from roadsense.report.run.source import read_source
 from roadsense.report.run.worst import in_words, worst_episodes
 
@@ -42,7 +44,9 @@ def test_the_answer_holds_the_numbers_with_their_intervals(listed):
     low, high = figures["intervals"]["critical_hazard_collision_rate"]
     assert crashes.interval == f"({percent(low)[:-2]} to {percent(high)[:-2]})"
     assert crashes.note == f"{figures['critical_hazard_collisions']} of {figures['critical_hazards']}"
-    assert braking.value == percent(figures["false_braking_rate"]) and braking.theirs == percent(listed.figures["ttc_radio"]["false_braking_rate"])
+    assert braking.value == percent(figures["false_braking_rate"]) and braking.theirs == percent(
+        listed.figures["ttc_radio"]["false_braking_rate"]
+    )
     assert reaction.value == seconds(figures["avg_reaction_s"])
     pair = listed.pair(JUDGED, "ttc_radio")
     assert points(pair["hazard_collision_rate_difference"]) in said.verdict
@@ -115,6 +119,39 @@ def test_what_is_not_recorded_is_said_to_be_so(evaluation_dir, run_like):
     facts = {row.label: row.values for row in provenance_rows([bare, whole])}
     assert facts["commit"] == (UNKNOWN, "c0ffee") and facts["seed"] == (UNKNOWN, "3")
     assert facts["files unchanged since"][1] == "no: metrics.json changed or gone"
+
+
+def test_a_cost_that_was_told_is_shown(run_like):
+    whole = read_source(run_like)
+    cost = {"hours": 1.5, "cost_usd": 0.123, "cost_usd_at_most": 0.456}
+    paid = dataclasses.replace(whole, metrics=whole.metrics | {"training": whole.training | {"cost": cost}})
+    rows = {row.label: row.values for row in cost_rows([paid])}
+    assert rows["price"] == ("$0.12 (at most $0.46) in 1.50 hours",)
+
+
+def test_evaluations_alone_are_not_asked_for_a_training(evaluation_dir):
+    assert [row.label for row in cost_rows([read_source(evaluation_dir)])] == ["evaluation"]
+
+
+def test_runs_stand_side_by_side(evaluation_dir, run_like, tmp_path, monkeypatch):
+    """The answer is one table with the yardstick below, and references that were evaluated alone are no run of their own."""
+    monkeypatch.setattr(report, "inline", lambda _drawing: "")  # what the figures look like is not asked here, and takes its time
+    page, references = tmp_path / "report.html", tmp_path / "references"
+    write_report([run_like, evaluation_dir], page, play=False)
+    text = page.read_text()
+    assert "<h1>2 runs side by side</h1>" in text and '<div class="tiles">' not in text
+    side = text.split('<div class="side"')[1].split("</ul>")[0]
+    assert side.count('<div role="row">') == 2 and side.count('class="yardstick"') == 1 and side.count("<li>") == 2
+    listed = evaluation_lists([read_source(run_like)])[0]
+    for figures in (listed.figures[JUDGED], listed.figures["ttc_radio"]):
+        assert f"<b>{percent(figures['false_braking_rate'])}</b>" in side and f"<b>{seconds(figures['avg_reaction_s'])}</b>" in side
+    shutil.copytree(evaluation_dir, references)
+    content = json.loads((references / "metrics.json").read_text())
+    (references / "metrics.json").write_text(json.dumps(content | {"policy": "never_brake"}))
+    rows = pq.read_table(references / "episodes.parquet")
+    pq.write_table(rows.filter([name != JUDGED for name in rows["policy"].to_pylist()]), references / "episodes.parquet")
+    write_report([run_like, references], page, play=False)
+    assert "<h1>run_a: what it learned</h1>" in page.read_text() and '<div class="side"' not in page.read_text()
 
 
 def test_the_training_behind_an_evaluation_is_found(run_like, evaluation_dir, tmp_path):

@@ -106,9 +106,13 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _names(sources: Sequence[Source]) -> dict[int, str]:
-    """What each judged policy is called: as in the table for one run, by its directory for several, told apart where they share it."""
-    if len(sources) == 1:
-        return {id(sources[0]): sources[0].judged}
+    """What each judged policy is called: as in the table for one run, by its directory for several, told apart where they share it.
+
+    Evaluations of reference policies alone stand beside the runs and are not counted.
+    """
+    runs = [source for source in sources if source.judged not in REFERENCE_POLICIES] or sources
+    if len(runs) == 1:
+        return {id(source): source.judged for source in sources}
     plain = [source.name if source.judged == LEARNED else source.judged for source in sources]
     long = [f"{source.directory.resolve().parent.name}/{source.name}" for source in sources]
     names = [short if plain.count(short) == 1 else full for short, full in zip(plain, long, strict=True)]
