@@ -107,7 +107,7 @@ class RadioCurve:
                 write_json(self.root / "radio" / f"{point.name}.json", point.parameters.model_dump(mode="json"))
 
     def _drive(self, point: str, policies: Sequence[str]) -> None:
-        spec: EnvironmentSpec = environment_spec(self.dataset_dir, self.radio_file(point), self.training)
+        spec: EnvironmentSpec = environment_spec(self.dataset_dir, self.radio_file(point), self.training, self.settings.sumo)
         for policy in policies:
             table = self._table(point, policy)
             if not table.exists():

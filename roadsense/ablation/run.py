@@ -12,7 +12,7 @@ from roadsense.ablation.settings import AblateSettings
 from roadsense.ablation.variants import VARIANTS, RadioKind, radio_files
 from roadsense.artifacts.files import write_json
 from roadsense.artifacts.layout import RunLayout
-from roadsense.config import read_json_object
+from roadsense.config import SumoSettings, read_json_object
 from roadsense.env.convoy_env import open_dataset
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.evaluation.compare import compare
@@ -134,7 +134,7 @@ class Ablation:
         if table.exists():
             return
         self.say(f"{title}: driving {len(self.episodes)} episodes")
-        spec = environment_spec(self.dataset_dir, self.radios[radio], self.settings.training)
+        spec = environment_spec(self.dataset_dir, self.radios[radio], self.settings.training, self.settings.training.sumo)
         drive(spec, policies, self.episodes, table, workers=1 if self.settings.training.local else None)
 
     def _check_plan(self) -> None:
@@ -166,14 +166,14 @@ def is_trained(run: RunLayout, total_timesteps: int) -> bool:
     return int(training.get("training_timesteps", 0)) >= total_timesteps
 
 
-def environment_spec(dataset_dir: Path, emulator_params: Path | None, training: TrainSettings) -> EnvironmentSpec:
-    """The evaluation environment of a training's task, with this radio."""
+def environment_spec(dataset_dir: Path, emulator_params: Path | None, training: TrainSettings, sumo: SumoSettings) -> EnvironmentSpec:
+    """The evaluation environment of a training's task, with this radio, in SUMO run like this."""
     return EnvironmentSpec(
         dataset_dir=dataset_dir.resolve(),
         sumo_cfg=None,
         emulator_params_path=emulator_params.resolve() if emulator_params is not None else None,
         ego_id=training.ego_id,
-        sumo_json=settings_json(training.sumo),
+        sumo_json=settings_json(sumo),
         task_json=settings_json(training.task),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import Field, field_validator
 
 from roadsense.ablation.variants import VARIANTS
-from roadsense.config import Settings
+from roadsense.config import Settings, SumoSettings
 from roadsense.training.settings import TrainSettings
 
 # What docs/decisions/0007 came to; an ablation of a recipe that does not learn would say nothing.
@@ -85,6 +85,7 @@ class RadioCurveSettings(Settings):
     latency_ms: str = Field("0,50,100,200,300,400,600,1000", description="mean latency of every link, at the nominal loss")
     hazards_only: bool = Field(False, description="leave out the episodes without a hazard: as many crashes in half the time")
     num_workers: int | None = Field(None, ge=1, description="parallel processes (default: one per core); the numbers do not depend on it")
+    sumo: SumoSettings = SumoSettings()
 
     @field_validator("loss_percent", "latency_ms")
     @classmethod

@@ -8,12 +8,20 @@ from ablation_support import flags
 from roadsense.cli import main
 from roadsense.model.policy_file import load_policy
 
+pytestmark = pytest.mark.timeout(600)  # the first test of the session pays for both starts of the ablation
+
 
 def test_it_went_on_where_it_was(ablation):
     said = (ablation / "second.txt").read_text()
     assert "measured_seed_1: trained already" in said
     assert "no_age_seed_1: training" in said
     assert "Difference to `measured`" in said
+    first, both = (ablation / "first.csv").read_text(), (ablation / "runs" / "no_age_seed_1" / "progress.csv").read_text()
+    timesteps = [int(row.split(",")[0]) for row in both.splitlines()[1:]]
+    assert both.startswith(first)
+    assert len(first) < len(both)
+    assert timesteps == sorted(set(timesteps))
+    assert timesteps[-1] >= 1200
 
 
 def test_the_result_holds_every_variant_beside_the_references(ablation):
@@ -43,7 +51,7 @@ def test_each_run_is_what_its_variant_says(ablation):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (["--total_timesteps", "800"], "was begun with another total_timesteps than now"),
+        (["--total_timesteps", "4000"], "was begun with another total_timesteps than now"),
         (["--variants", "measured,deaf"], "there is no variant 'deaf'; known are measured, perfect"),
         (["--variants", "none,none"], "a variant is named twice"),
         (["--seeds", "1,two"], "it is no list of numbers"),
@@ -52,13 +60,13 @@ def test_each_run_is_what_its_variant_says(ablation):
         (["--dataset_dir", "nowhere"], "nowhere"),
     ],
 )
-def test_what_is_refused(ablation, dataset_dir, capsys, change, line):
-    assert main([*flags(dataset_dir, ablation), *change]) == 2
+def test_what_is_refused(ablation, few_scenarios, capsys, change, line):
+    assert main([*flags(few_scenarios, ablation), *change]) == 2
     assert line in capsys.readouterr().err
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(dataset_dir, tmp_path, capsys):
+def test_a_folder_with_something_else_in_it_is_left_alone(few_scenarios, tmp_path, capsys):
     (tmp_path / "letters.txt").write_text("mine")
-    assert main(flags(dataset_dir, tmp_path)) == 2
+    assert main(flags(few_scenarios, tmp_path)) == 2
     assert "exists and holds no ablation" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]

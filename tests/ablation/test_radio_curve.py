@@ -13,6 +13,8 @@ from roadsense.radio.parameters import RadioParameters, load_parameters
 from roadsense.radio.variations import deaf
 from roadsense.scenario.dataset import Dataset
 
+pytestmark = pytest.mark.timeout(600)  # the first test of the session pays for both starts of the ablation
+
 
 def flags(ablation, root):
     run = ablation / "runs" / "measured_seed_1"
@@ -56,14 +58,14 @@ def test_a_second_start_drives_nothing_again_and_says_the_same(ablation, curve, 
     assert (curve / "radio_curve.md").read_text() == text
 
 
-def test_policies_that_look_at_the_road_drive_the_same_whatever_the_radio(dataset_dir, tmp_path):
+def test_policies_that_look_at_the_road_drive_the_same_whatever_the_radio(few_scenarios, tmp_path):
     nominal, _ = load_parameters(None)
     silent = tmp_path / "silent.json"
     silent.write_text(deaf(nominal).model_dump_json())
-    episodes = evaluation_list(Dataset.load(dataset_dir))[:3]
+    episodes = evaluation_list(Dataset.load(few_scenarios))[:3]
     driven = {}
     for radio in (None, silent):
-        spec = EnvironmentSpec(dataset_dir=dataset_dir, sumo_cfg=None, emulator_params_path=radio, ego_id="V001")
+        spec = EnvironmentSpec(dataset_dir=few_scenarios, sumo_cfg=None, emulator_params_path=radio, ego_id="V001")
         for policy in (*DEAF, *HEARING):
             driven[radio, policy] = [(one.outcome, one.episode_return, one.actions) for one in evaluate(spec, policy, episodes)]
     close_environments()
