@@ -3,7 +3,7 @@
     objective = critical_hazard_collision_rate + weight * false_braking_rate
 
 With a weight of 1 the two policies that learn nothing score the same: `never_brake` crashes in every critical hazard (1 + 0), and
-`always_brake` brakes falsely in every step (0 + 1). So no half of it can be had for the price of the other (docs/decisions/0013-sweep.md).
+`always_brake` brakes falsely in every step (0 + 1). So no half of it can be had for the price of the other (docs/decisions/0016-sweep.md).
 """
 
 from __future__ import annotations

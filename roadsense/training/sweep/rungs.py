@@ -1,7 +1,7 @@
 """What a trial is measured by at a rung: its deterministic policy on a short list of episodes, the same for every trial.
 
 Training scenarios with draws of their own, so that the evaluation list is not used up by choosing; nominal radio and the base
-configuration's training task, so that no trial is judged by what it varied (docs/decisions/0013-sweep.md).
+configuration's training task, so that no trial is judged by what it varied (docs/decisions/0016-sweep.md).
 """
 
 from __future__ import annotations
