@@ -69,3 +69,18 @@ def test_the_interval_holds_the_truth(good_episode):
             )  # fmt: skip
             held += low <= 0.2 <= high
         assert 0.92 <= held / 400 <= 0.985, correlation
+
+
+@pytest.mark.parametrize("correlation", [-0.9, 0.9])
+def test_what_the_two_rates_have_in_common_widens_or_narrows_both_sides(correlation):
+    """With many scenarios both sides are 1.96 standard errors of the sum itself."""
+    rng = np.random.default_rng(4)
+    normal = rng.standard_normal((4000, 2))
+    normal[:, 1] = correlation * normal[:, 0] + np.sqrt(1 - correlation**2) * normal[:, 1]
+    crash_C, ones = (normal[:, 0] > 0).astype(float), np.ones(4000)
+    braking_C = np.clip(100 + 60 * normal[:, 1], 0, 200)
+    share = difference_interval((braking_C, 200 * ones), (0 * ones, ones))
+    low, high = weighted_sum_interval((crash_C, ones), (braking_C, 200 * ones), 1.0, (wilson(crash_C.sum(), 4000), share))
+    total_C = crash_C + braking_C / 200
+    error = 1.96 * total_C.std() / np.sqrt(4000)
+    assert (total_C.mean() - low, high - total_C.mean()) == pytest.approx((error, error), rel=0.03)
