@@ -129,7 +129,7 @@ def check_request(formats: Sequence[Format], output_dir: Path, *, int8: bool) ->
 
 def _write_artifacts(scratch: Path, policy: Policy, network: Network, formats: Sequence[Format], ranges: Ranges | None) -> dict[str, bool]:
     """Write the artifacts of the formats; returns the file to load of each, and whether it is exact."""
-    origin = f"Exported by RoadSense; weights {policy.weights_sha256[:16]}, run {policy.metadata.get('run_id', 'unknown')}"
+    origin = f"Exported by RoadSense; weights {policy.weights_sha256[:16]}, {_training(policy.metadata)}"
     artifacts: dict[str, bool] = {}
     if "c" in formats:
         (scratch / "policy.h").write_text(policy_header(network, policy.weights_sha256, origin), encoding="utf-8")
@@ -150,6 +150,14 @@ def _write_artifacts(scratch: Path, policy: Policy, network: Network, formats: S
         (scratch / "policy.onnx").write_bytes(onnx_model(network, origin))
         artifacts["policy.onnx"] = True
     return artifacts
+
+
+def _training(metadata: Mapping[str, Any]) -> str:
+    """Which training a policy comes from, in a few words without characters that could end a comment."""
+    names = (("run_id", "run {}"), ("seed", "seed {}"), ("training_timesteps", "{} steps"), ("dataset_hash", "dataset {:.12}"))
+    told = [form.format(str(metadata[name])) for name, form in names if name in metadata]
+    text = ", ".join(told) or "of an unknown training"
+    return "".join(letter if letter.isalnum() or letter in " ,.-_" else "_" for letter in text)
 
 
 def _prove(scratch: Path, policy: Policy, network: Network, artifacts: Mapping[str, bool], proof: _Proof) -> dict[str, Verification]:

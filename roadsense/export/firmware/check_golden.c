@@ -43,11 +43,14 @@ static int check_case(int number) {
   return failed;
 }
 
-/* NaN and infinity in every entry must be refused, and must leave the decision as it was. */
+/* NaN and infinity in every entry must be refused, and must leave the decision as it was; without an ego there is no decision. */
 static int check_refusals(void) {
   const float bad[3] = {NAN, INFINITY, -INFINITY};
   const roadsense_golden_case *good = &roadsense_golden_cases[0];
+  static roadsense_policy zeros; /* what a static policy is before its first decision */
+  float undecided = -1.0f;
   int kind, entry, failed = 0;
+  failed |= roadsense_act(&zeros, &undecided) != ROADSENSE_NOT_BEGUN || undecided > 0.0f || undecided < 0.0f;
   for (kind = 0; kind < 3; ++kind) {
     for (entry = 0; entry < ROADSENSE_EGO_SIZE; ++entry) {
       roadsense_ego ego = good->ego;
@@ -70,7 +73,7 @@ static int check_refusals(void) {
     }
   }
   if (failed) {
-    printf("golden: a NaN or infinite input was not refused\n");
+    printf("golden: a NaN or infinite input, or a decision without an ego, was not refused\n");
   }
   return failed;
 }

@@ -130,9 +130,9 @@ static inline roadsense_status roadsense_decide_now(const roadsense_neighbours *
   ego.previous_action = previous_action;
   roadsense_begin(&policy, &ego);
   if (!roadsense_is_finite(own->heading_deg) || own->heading_deg > 3600.0f || own->heading_deg < -3600.0f) {
-    policy.status = ROADSENSE_NOT_BEGUN; /* without a heading there is no ahead */
+    policy.is_begun = 0; /* without a heading there is no ahead */
   }
-  for (i = 0; i < table->count && policy.status == ROADSENSE_OK; ++i) {
+  for (i = 0; i < table->count && policy.is_begun; ++i) {
     if (roadsense_is_fresh(&table->newest[i], now_ms)) {
       const roadsense_peer peer = roadsense_relative(&table->newest[i], own, now_ms);
       counted += roadsense_add_peer(&policy, &peer) == ROADSENSE_OK;

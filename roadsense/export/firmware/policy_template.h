@@ -61,7 +61,7 @@ typedef struct {
 typedef struct {
   float inputs[ROADSENSE_HEAD_INPUTS]; /* the squashed ego, then the pooled peers (a mean is kept as a sum until the end) */
   uint32_t peer_count;
-  roadsense_status status;
+  uint32_t is_begun; /* 0 in a policy of zeros, as static ones are: nothing is decided before an ego was accepted */
 } roadsense_policy;
 
 @WEIGHTS@
@@ -138,14 +138,14 @@ static inline float roadsense_action(const float *parameters) {
 static inline roadsense_status roadsense_begin(roadsense_policy *policy, const roadsense_ego *ego) {
   int i;
   policy->peer_count = 0;
-  policy->status = ROADSENSE_NOT_BEGUN;
+  policy->is_begun = 0;
   for (i = ROADSENSE_EGO_INPUTS; i < ROADSENSE_HEAD_INPUTS; ++i) {
     policy->inputs[i] = 0.0f; /* the encoder ends in ReLU, so 0 is the neutral element of maximum and sum, and the value of no peers */
   }
   if (roadsense_ego_inputs(ego, policy->inputs) != ROADSENSE_OK) {
     return ROADSENSE_NOT_FINITE;
   }
-  policy->status = ROADSENSE_OK;
+  policy->is_begun = 1;
   return ROADSENSE_OK;
 }
 
@@ -162,7 +162,7 @@ static inline roadsense_status roadsense_add_peer(roadsense_policy *policy, cons
   float encoded[ROADSENSE_ENCODED];
   float *pooled = policy->inputs + ROADSENSE_EGO_INPUTS;
   int i;
-  if (policy->status != ROADSENSE_OK) {
+  if (!policy->is_begun) {
     return ROADSENSE_NOT_BEGUN;
   }
   if (roadsense_peer_inputs(peer, inputs) != ROADSENSE_OK) {
@@ -180,7 +180,7 @@ static inline roadsense_status roadsense_add_peer(roadsense_policy *policy, cons
 static inline roadsense_status roadsense_action_parameters(const roadsense_policy *policy, float *parameters) {
   float a[ROADSENSE_WIDEST];
   float b[ROADSENSE_WIDEST];
-  if (policy->status != ROADSENSE_OK) {
+  if (!policy->is_begun) {
     return ROADSENSE_NOT_BEGUN;
   }
   memcpy(a, policy->inputs, ROADSENSE_HEAD_INPUTS * sizeof(float));
