@@ -23,9 +23,9 @@ _LEAST_DISK_GIB: Final = 0.2
 _SHARED_MEMORY_GIB: Final = 0.5  # what a local Ray is given (roadsense.training.cluster)
 _FILES: Final = 4096
 _LEAST_FILES: Final = 1024
-# Counted: Ray starts about 300 threads for itself, an env runner has about 40 and four simulators.
-_BASE_THREADS: Final = 400
-_THREADS_PER_ENV_RUNNER: Final = 60
+# Counted in a training: Ray's processes and the driver have about 200 threads, an env runner 24 and four simulators; and some room.
+_BASE_THREADS: Final = 300
+_THREADS_PER_ENV_RUNNER: Final = 40
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
