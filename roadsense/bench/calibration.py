@@ -7,6 +7,7 @@ machine on which everything was measured (roadsense.scaling) they say how its fi
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -25,6 +26,7 @@ from roadsense.seeding import named_stream
 _PEERS: Final = 5
 _ROWS: Final = 1024
 _MOST_PEERS: Final = 12
+_SLICES: Final = 3
 _ACTION: Final = np.zeros(1, dtype=np.float32)
 
 
@@ -39,14 +41,22 @@ def calibrate(seconds: float = 1.5) -> Calibration:
     return Calibration(sampling_steps_per_cpu_s=sampling, learner_rows_per_cpu_s=_learner_rows_per_cpu_s(seconds))
 
 
+def _best_rate(work: Callable[[], int], clock: Callable[[], float], seconds: float) -> float:
+    """The best of a few short measurements: neighbours only ever make a core slower."""
+    rates = []
+    for _ in range(_SLICES):
+        done, began_s = 0, clock()
+        while (spent_s := clock() - began_s) < seconds / _SLICES:
+            done += work()
+        rates.append(done / spent_s)
+    return max(rates)
+
+
 def _sampling_steps_per_cpu_s(config: Path, seconds: float) -> float:
     env = ConvoyEnv(sumo_cfg=config, task=CALM)
     try:
         _drive(env)  # warm-up: starts SUMO, compiles
-        steps, began_s = 0, cpu_s()
-        while (spent_s := cpu_s() - began_s) < seconds:
-            steps += _drive(env)
-        return steps / spent_s
+        return _best_rate(lambda: _drive(env), cpu_s, seconds)
     finally:
         env.close()
 
@@ -77,17 +87,14 @@ def _learner_rows_per_cpu_s(seconds: float) -> float:
         network = DeepSets(ModelSettings())
         optimiser = torch.optim.Adam(network.parameters())
 
-        def update() -> None:
+        def update() -> int:
             parameters, value = network(ego_BE, values_SF, counts_B)
             optimiser.zero_grad()
             (parameters.square().mean() + value.square().mean()).backward()
             optimiser.step()
+            return _ROWS
 
         update()  # warm-up
-        rows, began_s = 0, time.process_time()
-        while (spent_s := time.process_time() - began_s) < seconds:
-            update()
-            rows += _ROWS
-        return rows / spent_s
+        return _best_rate(update, time.process_time, seconds)
     finally:
         torch.set_num_threads(threads)

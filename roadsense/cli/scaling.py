@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from roadsense.artifacts.files import check_writable, write_json
+from roadsense.bench.predicted import LARGEST_ERROR, Comparison, comparisons
+from roadsense.bench.report import read_result
 from roadsense.cli.flags import add_settings_flags, settings_from_flags
 from roadsense.cloud.estimate import around_usd_per_hour
 from roadsense.cloud.prices import price_table
 from roadsense.config import Settings
-from roadsense.errors import BudgetError, UsageError
+from roadsense.errors import BudgetError, DefectsFoundError, UsageError
 from roadsense.scaling.cluster import SPOT_SHARE, cluster, vcpus
 from roadsense.scaling.measured import Measured, packaged, read_measured
 from roadsense.scaling.model import Costs, Machines, iteration, usd_per_million
@@ -62,14 +64,16 @@ def run(flags: argparse.Namespace) -> int:
     console = Console(highlight=False, width=_WIDTH)
     console.print("Measured\n", _measured_table(measured, costs))
     console.print("\nThe model against measurements\n", _spread_table(measured, costs))
-    if settings.bench is not None:
-        console.print("", _bench_table(settings.bench, costs))
+    beside = _beside_bench(settings.bench, costs) if settings.bench is not None else []
+    if beside:
+        console.print("", _bench_table(beside))
     for worker_type in settings.worker_types.split(","):
         console.print(
             f"\nExtrapolated: {worker_type} on spot, head {settings.head_type}, {settings.n_steps:,} steps per env runner and iteration\n"
         )
         console.print(_cluster_table(costs, counts, worker_type, settings))
     console.print("\nExtrapolated: where it bends, and what helps (steps/s)\n", _changes_table(costs, counts, settings))
+    _require_close(beside, settings.bench)
     return 0
 
 
@@ -142,12 +146,13 @@ def _spread_table(measured: Measured, costs: Costs) -> Table:
     return table
 
 
-def _bench_table(path: Path, costs: Costs) -> Table:
-    from roadsense.bench.predicted import comparisons
-    from roadsense.bench.report import read_result
+def _beside_bench(path: Path, costs: Costs) -> list[Comparison]:
+    return list(comparisons(read_result(path), costs))
 
+
+def _bench_table(beside: list[Comparison]) -> Table:
     table = _table("whole training of the benchmark, env runners", "measured, steps/s", "model, steps/s", "error")
-    for found in comparisons(read_result(path), costs):
+    for found in beside:
         table.add_row(
             str(found.env_runners),
             f"{found.measured_steps_per_s:,.0f}",
@@ -155,6 +160,15 @@ def _bench_table(path: Path, costs: Costs) -> Table:
             f"{100 * found.error:+.0f} %",
         )
     return table
+
+
+def _require_close(beside: list[Comparison], path: Path | None) -> None:
+    off = [f"{100 * found.error:+.0f} % with {found.env_runners} env runners" for found in beside if abs(found.error) > LARGEST_ERROR]
+    if off:
+        raise DefectsFoundError(
+            f"{path}: the model is off by {', '.join(off)}, more than {100 * LARGEST_ERROR:.0f} %; its other figures are no better, "
+            "measure anew while the machine is quiet"
+        )
 
 
 def _cluster_table(costs: Costs, counts: list[int], worker_type: str, settings: ScalingSettings) -> Table:

@@ -83,7 +83,9 @@ def test_a_wrong_version_is_found_and_named(tmp_path, monkeypatch):
     findings = {finding.what: finding for finding in package_findings()}
     assert installed_version("torch") == "2.0.1"
     wrong = findings["torch"]
-    assert not wrong.ok and wrong.seen == "2.0.1, expected 2.13.0" and wrong.remedy == "pip install 'torch==2.13.0'" and wrong.exit_code == 4
+    assert (
+        not wrong.ok and wrong.seen == "2.0.1, expected 2.13.0" and wrong.remedy == "pip install 'torch==2.13.0'" and wrong.exit_code == 4
+    )
     extra = findings["extra export"]
     assert not extra.ok and extra.exit_code == 0 and "onnx 0.1 instead of" in extra.seen and "roadsense[export]" in extra.remedy
     assert exit_code_of(findings.values()) == 4

@@ -14,7 +14,13 @@ UNEVEN = StepCosts(by_scenario=(0.7, 0.8, 0.9, 1.0, 1.1, 1.5), episode_deviation
 
 @pytest.mark.parametrize(
     ("count", "expected"),
-    [(1, 0.0), (2, 1 / math.sqrt(math.pi)), (3, 1.5 / math.sqrt(math.pi)), (5, 1.16296), (100, 2.50759)],  # David and Nagaraja, Order Statistics
+    [
+        (1, 0.0),
+        (2, 1 / math.sqrt(math.pi)),
+        (3, 1.5 / math.sqrt(math.pi)),
+        (5, 1.16296),
+        (100, 2.50759),
+    ],  # David and Nagaraja, Order Statistics
 )
 def test_the_largest_of_equal_normals(count, expected):
     assert expected_maximum(np.full(count, 10.0), np.full(count, 2.0)) == pytest.approx(10.0 + 2.0 * expected, abs=1e-4)
@@ -49,9 +55,7 @@ def test_waiting_grows_with_workers_and_shrinks_with_the_fragment():
     assert by_length[-1] == pytest.approx(1.5, abs=0.01), "with long fragments the dearest scenario alone is left"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"by_scenario": ()}, {"by_scenario": (1.0, 0.0)}, {"episode_deviation": -0.1}, {"episode_steps": 0.0}]
-)
+@pytest.mark.parametrize("wrong", [{"by_scenario": ()}, {"by_scenario": (1.0, 0.0)}, {"episode_deviation": -0.1}, {"episode_steps": 0.0}])
 def test_costs_that_are_none_are_refused(wrong):
     with pytest.raises(ConfigError, match="measure again"):
         StepCosts(**{"by_scenario": (1.0,), "episode_deviation": 0.1, "episode_steps": 170.0} | wrong)

@@ -1,5 +1,14 @@
 """Settings that follow from others."""
 
+import pytest
+import torch
+
+from roadsense.config import SumoSettings
+from roadsense.errors import DependencyError
+from roadsense.training.algorithm import ppo_config
+from roadsense.training.env_runner import RolloutSettings
+from roadsense.training.generations import Generations
+from roadsense.training.plan import plan_training
 from roadsense.training.settings import TrainSettings
 
 
@@ -22,3 +31,16 @@ def test_a_collision_may_weigh_more_in_training_alone():
     settings = TrainSettings(training_collision_weight=7.0)
     assert (settings.task.reward.collision, settings.training_task.reward.collision) == (5.0, 7.0)
     assert settings.training_task.reward.model_copy(update={"collision": 5.0}) == settings.task.reward
+
+
+def test_a_gpu_is_used_only_when_asked_for_and_only_where_there_is_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DependencyError, match=r"--learner_on_gpu: torch .* sees no CUDA device"):
+        plan_training(TrainSettings(learner_on_gpu=True, skip_eval=True, output_dir=tmp_path / "run"))
+    rollout = RolloutSettings(
+        dataset_dir=None, sumo_cfg=None, dataset_hash="", ego_id="V001", emulator_params=None, sumo=SumoSettings(), task=TrainSettings().task,
+        run_seed=1, generation=1, num_workers=1,
+    )  # fmt: skip
+    for wanted in (False, True):
+        config = ppo_config(TrainSettings(learner_on_gpu=wanted), rollout, 2, Generations(tmp_path / "generations"))
+        assert config.num_gpus_per_learner == int(wanted) and config.num_gpus_per_env_runner == 0
