@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from roadsense.bench.benchmark import BATCH
 from roadsense.errors import ConfigError
 from roadsense.scaling.cluster import one_machine
 from roadsense.scaling.model import Costs, iteration
 from roadsense.scaling.slowest import StepCosts
-
 
 # A prediction that is further off misleads whoever plans with it. Measured on a quiet machine: -20 and +5 % (docs/scaling.md).
 LARGEST_ERROR: Final = 0.30
@@ -44,6 +42,8 @@ def comparisons(result: Mapping[str, Any], transport: Costs) -> Iterator[Compari
     Raises:
         ConfigError: the result lacks a figure.
     """
+    from roadsense.bench.benchmark import BATCH  # brings Ray and torch with it, which tables alone do not need
+
     try:
         one = result["training"]["1"]
         learning_s = one["shares"]["learning"] * BATCH / one["steps_per_s"]

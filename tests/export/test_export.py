@@ -20,6 +20,7 @@ from roadsense.export.manifest import load_manifest
 from roadsense.export.verify import FLOAT, verify
 from roadsense.features import EGO_FEATURES, PEER_FEATURES
 from roadsense.model.action import LEAST_GATE_LOGIT, deterministic_action
+from roadsense.model.inference import Policy
 
 
 def export(policy, directory, formats, **options):
@@ -219,3 +220,13 @@ def test_the_drawn_cases_hold_permutations():
 def test_a_directory_of_exports_drives_with_what_goes_on_the_device(exports):
     one = observations(1, seed=4)[0]
     assert load_exported(exports["max"])(one) == load_exported(exports["max"] / "policy.h")(one)
+
+
+def test_the_header_says_which_training_it_comes_from(policies, tmp_path, compiler):
+    """What a run's model knows of itself: not its folder, so that the same training gives the same bytes."""
+    known = {"seed": 3, "training_timesteps": 24593, "dataset_hash": "d2bb09628f5358970bc4"}
+    for metadata, words in ((known, "seed 3, 24593 steps, dataset d2bb09628f53"), ({}, "of an unknown training"), ({"run_id": "a*/b"}, "run a__b")):
+        policy = Policy(policies["max"].settings, policies["max"].weights, metadata)
+        directory = tmp_path / f"export{len(metadata)}"
+        export(policy, directory, ("c",))
+        assert words in (directory / "policy.h").read_text().split("*/")[0]

@@ -46,7 +46,8 @@ def test_on_one_machine_nothing_is_carried():
 
 
 def test_faster_cores_and_a_faster_learner():
-    plain, quick = (iteration(COSTS, one_machine(4, sampling_speed=s, learning_speed=l)) for s, l in ((1, 1), (2, 4)))
+    plain = iteration(COSTS, one_machine(4))
+    quick = iteration(COSTS, one_machine(4, sampling_speed=2.0, learning_speed=4.0))
     assert quick.sampling_s == pytest.approx(plain.sampling_s / 2)
     assert quick.learning_s == pytest.approx(plain.learning_s / 4)
     assert quick.receiving_s == pytest.approx(plain.receiving_s / 4)

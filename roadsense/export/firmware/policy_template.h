@@ -14,7 +14,7 @@
  * units, angles in radians counter-clockwise; normalisation is inside. The order of the peers does not matter.
  *
  * A value that is NaN or infinite is refused: begin or add_peer returns ROADSENSE_NOT_FINITE. A refused peer is left out and the others
- * count on; after a refused ego the action is 0 and act says ROADSENSE_NOT_BEGUN.
+ * count on; after a refused ego the action is 0 and act says ROADSENSE_NOT_BEGUN, as it does for a policy of zeros (a static one).
  *
  * A policy is a plain value of sizeof(roadsense_policy) bytes; nothing here is shared, so several may be used at once.
  */
