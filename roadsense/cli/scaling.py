@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import statistics
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -58,23 +59,53 @@ def run(flags: argparse.Namespace) -> int:
     settings = settings_from_flags(ScalingSettings, flags)
     if settings.measure is not None:
         return _measure(settings, settings.measure)
+    console = Console(highlight=False, width=_WIDTH)
+    sections, beside = _sections(settings)
+    for section in sections:
+        console.print(f"\n{section.title}\n", section.content, soft_wrap=True)
+    _require_close(beside, settings.bench)
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of the page: its name in docs/scaling.md, its title, and a table or a line."""
+
+    name: str
+    title: str
+    content: Table | str
+
+
+def _sections(settings: ScalingSettings) -> tuple[list[Section], list[Comparison]]:
     counts = _counts(settings.env_runners)
     measured = packaged() if settings.measured is None else read_measured(settings.measured)
     costs = measured.costs()
-    console = Console(highlight=False, width=_WIDTH)
-    console.print("Measured\n", _measured_table(measured, costs))
-    console.print("\nThe model against measurements\n", _spread_table(measured, costs))
-    beside = _beside_bench(settings.bench, costs) if settings.bench is not None else []
+    sections = [
+        Section(name="measured", title="Measured", content=_measured_table(measured, costs)),
+        Section(name="origin", title="Where", content=_origin(measured)),
+        Section(name="spread", title="The model against fragments", content=_spread_table(measured, costs)),
+    ]
+    beside = [] if settings.bench is None else list(comparisons(read_result(settings.bench), costs))
     if beside:
-        console.print("", _bench_table(beside))
+        sections.append(Section(name="bench", title="The model against the benchmark", content=_bench_table(beside)))
     for worker_type in settings.worker_types.split(","):
-        console.print(
-            f"\nExtrapolated: {worker_type} on spot, head {settings.head_type}, {settings.n_steps:,} steps per env runner and iteration\n"
-        )
-        console.print(_cluster_table(costs, counts, worker_type, settings))
-    console.print("\nExtrapolated: where it bends, and what helps (steps/s)\n", _changes_table(costs, counts, settings))
-    _require_close(beside, settings.bench)
-    return 0
+        title = f"Extrapolated: {worker_type} on spot, head {settings.head_type}, {settings.n_steps:,} steps per env runner and iteration"
+        sections.append(Section(name=worker_type, title=title, content=_cluster_table(costs, counts, worker_type, settings)))
+    sections.append(Section(name="bend", title="Where it bends", content=_bend(costs, settings)))
+    title = "Extrapolated: what helps (steps/s)"
+    sections.append(Section(name="changes", title=title, content=_changes_table(costs, counts, settings)))
+    return sections, beside
+
+
+def page_blocks(settings: ScalingSettings) -> dict[str, str]:
+    """What docs/scaling.md holds between its marks, by name; benchmarks/scaling_page.py writes it."""
+    blocks = {}
+    for section in _sections(settings)[0]:
+        console = Console(highlight=False, width=_WIDTH, file=io.StringIO(), record=True)
+        console.print(section.content, soft_wrap=True)
+        lines = [line.strip() for line in console.export_text().splitlines()]
+        blocks[section.name] = "\n".join(line for line in lines if line)
+    return blocks
 
 
 def _measure(settings: ScalingSettings, path: Path) -> int:
@@ -146,8 +177,23 @@ def _spread_table(measured: Measured, costs: Costs) -> Table:
     return table
 
 
-def _beside_bench(path: Path, costs: Costs) -> list[Comparison]:
-    return list(comparisons(read_result(path), costs))
+def _origin(measured: Measured) -> str:
+    known = measured.provenance
+    day, commit = str(known.get("timestamp"))[:10], str(known.get("git_commit"))[:9]
+    load = ", ".join(str(value) for value in known.get("load_averages", ())) or "unknown"
+    return (
+        f"{measured.machine}; {day}, commit {commit}; load averages at the end {load}; minibatches of {measured.minibatch_steps:,}, "
+        f"{measured.num_epochs} epochs, {measured.environments_per_runner} environments per env runner."
+    )
+
+
+def _bend(costs: Costs, settings: ScalingSettings) -> str:
+    bend = settings.n_steps / costs.sampling_steps_per_s / (settings.n_steps * costs.learning_s_per_step)
+    most = 1 / costs.learning_s_per_step
+    return (
+        f"Sampling and learning take the same time with {bend:.1f} env runners; no number of them passes {most:,.0f} steps/s, "
+        "what the learner takes in."
+    )
 
 
 def _bench_table(beside: list[Comparison]) -> Table:
