@@ -1,4 +1,4 @@
-"""Everything that is looked at, in the order in which it is told."""
+"""Everything that is looked at beside the packages, in the order in which it is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from roadsense.doctor.hardware import Hardware
 from roadsense.doctor.limits import Limits, limit_findings
-from roadsense.doctor.packages import installed_version, package_findings
+from roadsense.doctor.packages import installed_version
 from roadsense.doctor.simulator import simulator_findings
 from roadsense.doctor.tools import tool_findings
 from roadsense.findings import Finding
@@ -16,8 +16,7 @@ _BUSY = 0.5  # of the cores
 
 
 def examine(machine: Hardware, allowed: Limits) -> Iterator[Finding]:
-    """Look at packages, simulator, limits, machine and tools; nothing heavy is imported."""
-    yield from package_findings()
+    """Look at simulator, limits, machine and tools; nothing heavy is imported."""
     yield from simulator_findings(_SIMULATIONS_PER_ENV_RUNNER * machine.usable_cores)
     yield _cores(machine)
     yield from limit_findings(machine, allowed)

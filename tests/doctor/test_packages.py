@@ -1,5 +1,6 @@
 """Versions: what is installed against what is asked for, from metadata alone."""
 
+import json
 import os
 import re
 import subprocess
@@ -126,3 +127,20 @@ def test_the_command_says_what_is_missing_and_what_to_do(tmp_path, hidden, line,
     assert "no training can run: a dependency is missing or wrong" in lines
     assert sum(one.startswith("MISSING") for one in lines) == (4 if "numba" in hidden else 1)
     assert (tmp_path / "found.json").is_file() and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("absent", ["boto3", "psutil", "scipy"])
+def test_it_speaks_where_a_package_cannot_be_imported(tmp_path, absent):
+    """What the doctor's own parts need may be what is missing."""
+    blocked = f"import sys\nsys.modules[{absent!r}] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(HIDE.format(hidden=(absent,)) + blocked)
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "roadsense", "doctor", "--quick", "--json", str(tmp_path / "found.json")],
+        capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert f"MISSING  {absent}: missing" in lines and f"         pip install '{absent}'" in lines
+    assert lines[-1] == "no training can run: a dependency is missing or wrong" and done.stderr == ""
+    assert json.loads((tmp_path / "found.json").read_text())["exit_code"] == 4

@@ -225,7 +225,11 @@ def test_a_directory_of_exports_drives_with_what_goes_on_the_device(exports):
 def test_the_header_says_which_training_it_comes_from(policies, tmp_path, compiler):
     """What a run's model knows of itself: not its folder, so that the same training gives the same bytes."""
     known = {"seed": 3, "training_timesteps": 24593, "dataset_hash": "d2bb09628f5358970bc4"}
-    for metadata, words in ((known, "seed 3, 24593 steps, dataset d2bb09628f53"), ({}, "of an unknown training"), ({"run_id": "a*/b"}, "run a__b")):
+    for metadata, words in (
+        (known, "seed 3, 24593 steps, dataset d2bb09628f53"),
+        ({}, "of an unknown training"),
+        ({"run_id": "a*/b"}, "run a__b"),
+    ):
         policy = Policy(policies["max"].settings, policies["max"].weights, metadata)
         directory = tmp_path / f"export{len(metadata)}"
         export(policy, directory, ("c",))
