@@ -6,6 +6,7 @@ from roadsense.bench.scaling import ScalingPlan, measure_scaling
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_everything_is_measured(dataset_dir):
     said = []
     found = measure_scaling(dataset_dir, ScalingPlan(fragments=2, episodes=2, batches=(1, 2), repeats=1), said.append)
