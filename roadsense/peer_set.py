@@ -44,6 +44,20 @@ class PeerSet:
         self._values.flags.writeable = False
 
     @classmethod
+    def taking(cls, values: NDArray[np.float32]) -> Self:
+        """The set of an array that the caller gives away and never touches again: nothing is copied.
+
+        Raises:
+            ConfigError: as the constructor.
+        """
+        if not (_is_plain(values) and values.flags.c_contiguous):
+            return cls(values)
+        peers = cls.__new__(cls)
+        values.flags.writeable = False
+        peers._values = values
+        return peers
+
+    @classmethod
     def empty(cls, feature_count: int = PEER_SIZE) -> Self:
         """The set of no peers."""
         return cls(np.zeros((0, feature_count), _VALUE_TYPE))
@@ -87,7 +101,7 @@ class PeerSet:
 
 
 def _checked(values: ArrayLike) -> NDArray[np.float32]:
-    if type(values) is np.ndarray and values.dtype == _VALUE_TYPE and values.ndim == 2 and _are_usable(values):
+    if isinstance(values, np.ndarray) and _is_plain(values):
         return values.copy(order="C")
     try:
         with np.errstate(over="ignore"):
@@ -99,6 +113,11 @@ def _checked(values: ArrayLike) -> NDArray[np.float32]:
     if not np.isfinite(array).all():
         raise ConfigError("peer set: a value is NaN, infinite or too large for float32; drop that peer before building the set")
     return array
+
+
+def _is_plain(values: NDArray[Any]) -> bool:
+    """Whether it is an array of a set's numbers as it stands."""
+    return type(values) is np.ndarray and values.dtype == _VALUE_TYPE and values.ndim == 2 and _are_usable(values)
 
 
 @compiled

@@ -23,7 +23,7 @@ from roadsense.bench.sampling import make_runner
 from roadsense.errors import ConfigError
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.inputs import squashed
-from roadsense.model.packing import pack
+from roadsense.model.packing import PackedPeers
 from roadsense.model.settings import ModelSettings
 from roadsense.peer_set import PeerSet
 
@@ -50,19 +50,20 @@ def learner_speed(config: Path, rows: int, repeats: int, core: int) -> LearnerSp
 def _measure(config: Path, rows: int, repeats: int) -> LearnerSpeed:
     torch.set_num_threads(1)
     ego, peers = _experience(config, rows)
+    ego_BE, packed, padded_BNF, mask_BN1 = torch.from_numpy(ego), PackedPeers.of(peers), *padded(peers)
     network = DeepSets(ModelSettings())
     optimiser = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE)
-    passes: dict[str, Callable[[Tensor, list[PeerSet]], tuple[Tensor, Tensor]]] = {
-        "ragged": lambda ego_BE, sets: network(ego_BE, *pack(sets)),
-        "padded": lambda ego_BE, sets: padded_forward(network, ego_BE, sets),
+    # As in training, sets are laid end to end (or padded) once per batch, and minibatches take rows of it.
+    passes: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {
+        "ragged": lambda rows_M: network(ego_BE[rows_M], *packed.take(rows_M)),
+        "padded": lambda rows_M: padded_forward(network, ego_BE[rows_M], padded_BNF[rows_M], mask_BN1[rows_M]),
     }
     times_s: dict[str, list[float]] = {name: [] for name in passes}
     for repeat in range(repeats + 1):
         for name, forward in passes.items():
             began_s = time.perf_counter()
             for begin in range(0, rows, _MINIBATCH):
-                chosen = slice(begin, begin + _MINIBATCH)
-                parameters, values = forward(torch.from_numpy(ego[chosen]), peers[chosen])
+                parameters, values = forward(torch.arange(begin, min(rows, begin + _MINIBATCH)))
                 optimiser.zero_grad()
                 (parameters.square().mean() + values.square().mean()).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
@@ -79,15 +80,19 @@ def _measure(config: Path, rows: int, repeats: int) -> LearnerSpeed:
     )
 
 
-def padded_forward(network: DeepSets, ego_BE: Tensor, sets: list[PeerSet]) -> tuple[Tensor, Tensor]:
-    """What `network` gives, by way of sets padded to the largest one and a mask: how it is done where sets must have one size."""
+def padded(sets: list[PeerSet]) -> tuple[Tensor, Tensor]:
+    """Sets padded to the largest one (B, N, F), and what of it is a peer (B, N, 1)."""
     counts_B = torch.tensor([one.count for one in sets])
     largest = int(counts_B.max())
-    padded = np.zeros((len(sets), largest, sets[0].feature_count), np.float32)
+    values_BNF = np.zeros((len(sets), largest, sets[0].feature_count), np.float32)
     for row, one in enumerate(sets):
-        padded[row, : one.count] = one.values
-    mask_BN1 = (torch.arange(largest) < counts_B[:, None]).unsqueeze(-1)
-    inputs_BNF = squashed(torch.from_numpy(padded))
+        values_BNF[row, : one.count] = one.values
+    return torch.from_numpy(values_BNF), (torch.arange(largest) < counts_B[:, None]).unsqueeze(-1)
+
+
+def padded_forward(network: DeepSets, ego_BE: Tensor, values_BNF: Tensor, mask_BN1: Tensor) -> tuple[Tensor, Tensor]:
+    """What `network` gives, by way of padded sets and a mask: how it is done where sets must have one size."""
+    inputs_BNF = squashed(values_BNF)
 
     def pooled(encoder: torch.nn.Module) -> Tensor:
         # The encoder ends in ReLU, so zero is the neutral element of the maximum.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ def sampling_speed(config: Path, seconds: float, cores: list[int], environments:
 
 def make_runner(config: Path, environments: int, directory: Path) -> ConvoyEnvRunner:
     """An env runner in this process, on a single scenario."""
+    # RLlib warns of a class that it makes itself in every module; a training run silences it by its log level.
+    logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
     settings = TrainSettings(
         num_envs_per_env_runner=environments, n_steps=_FRAGMENT * environments, total_timesteps=10**9, model=_NETWORK, task=_calm()
     )

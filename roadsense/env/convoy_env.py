@@ -164,6 +164,10 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._braking = _braking(action)
         self._simulator.begin_step(self._episode.before_step(self._braking, self._state))
 
+    def await_step(self) -> None:
+        """Between the halves: wait for SUMO. Raises as `step`, and UsageError without a `begin_step`."""
+        self._simulator.await_step()
+
     def finish_step(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Second half of `step`: wait for SUMO. Raises as `step`, and UsageError without a `begin_step`."""
         if self._episode is None:

@@ -25,4 +25,4 @@ class Observation(TypedDict):
 def observe(own: OwnMeasurement, heard: HeardPeers, previous_action: float) -> Observation:
     """The observation at a decision; entries, units and scales are those of `roadsense.features`."""
     ego = np.array((own.speed_mps / _SPEED_SCALE, own.accel_mps2 / _ACCEL_SCALE, previous_action / _ACTION_SCALE), dtype=np.float32)
-    return {"ego": ego, "peers": PeerSet(observe_peers(own, heard))}
+    return {"ego": ego, "peers": PeerSet.taking(observe_peers(own, heard))}

@@ -32,10 +32,13 @@ def judge(
     A collision is a bumper gap below 0 along the route, or SUMO's report with the ego as the collider, whichever comes first.
     `corners_too_hard` says that a car at this speed would have left the bend.
     """
-    if any(collision.collider_id == ego_id for collision in state.collisions) or (situation is not None and situation.gap_m < 0):
+    if situation is not None and situation.gap_m < 0:
         return Outcome.COLLISION
-    if any(collision.victim_id == ego_id for collision in state.collisions):
-        return Outcome.EGO_REAR_ENDED
+    if state.collisions:
+        if any(collision.collider_id == ego_id for collision in state.collisions):
+            return Outcome.COLLISION
+        if any(collision.victim_id == ego_id for collision in state.collisions):
+            return Outcome.EGO_REAR_ENDED
     if situation is None:
         return Outcome.ROUTE_ENDED if ego_id in state.arrived_ids else Outcome.LEFT_ROAD
     if corners_too_hard:

@@ -28,6 +28,7 @@ _FULL_DECEL_MPS2 = 8.0
 # Impact speed at which the collision term is 1.5: what a car's crash structure is tested for is 13.9 m/s (50 km/h).
 _REFERENCE_IMPACT_MPS = 14.0
 _SLOWEST_LIMIT_MPS = 1.0  # a network may have lanes with a limit of 0
+_NOTHING: Final = dict.fromkeys(TERM_NAMES, 0.0)
 
 
 class StepView(NamedTuple):
@@ -63,11 +64,17 @@ class Reward:
 
     def terms(self, step: StepView) -> dict[str, float]:
         """The unweighted terms of one step, the built-in ones first."""
-        return reward_terms(step) | {name: float(term(step)) for name, term in self._own_terms.items()}
+        terms = reward_terms(step)
+        for name, term in self._own_terms.items():
+            terms[name] = float(term(step))
+        return terms
 
     def total(self, terms: Mapping[str, float]) -> float:
         """The reward of a step: the weighted sum."""
-        return sum(self._weights[name] * value for name, value in terms.items())
+        total = 0.0
+        for name, value in terms.items():
+            total += self._weights[name] * value
+        return total
 
 
 def reward_terms(step: StepView) -> dict[str, float]:
@@ -79,7 +86,7 @@ def reward_terms(step: StepView) -> dict[str, float]:
     - braking: minus the achieved deceleration while the agent brakes, as a share of 8 m/s2, times the step length.
     - jerk: minus the change of the achieved acceleration, as a share of 8 m/s2, while the agent brakes.
     """
-    terms = dict.fromkeys(TERM_NAMES, 0.0)
+    terms = _NOTHING.copy()
     now = step.now
     if now is None:
         return terms

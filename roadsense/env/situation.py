@@ -46,12 +46,14 @@ class Situation(NamedTuple):
     @property
     def time_to_collision_s(self) -> float:
         """Gap over closing speed; infinite when the gap does not shrink."""
-        return max(0.0, self.gap_m) / self.closing_speed_mps if self.closing_speed_mps > 0 else math.inf
+        closing_mps = self.closing_speed_mps
+        return max(0.0, self.gap_m) / closing_mps if closing_mps > 0 else math.inf
 
     @property
     def required_decel_mps2(self) -> float:
         """Constant deceleration that just avoids contact with a leader that keeps its speed: closing speed squared over twice the gap."""
-        return self.closing_speed_mps**2 / (2 * max(self.gap_m, 0.1)) if self.closing_speed_mps > 0 else 0.0
+        closing_mps = self.closing_speed_mps
+        return closing_mps**2 / (2 * max(self.gap_m, 0.1)) if closing_mps > 0 else 0.0
 
 
 class RouteAhead:

@@ -82,6 +82,9 @@ class ApiBackend(ABC):
                     self._api.vehicle.setSpeedMode(write.vehicle_id, write.mode)
                 self._api.vehicle.setSpeed(write.vehicle_id, write.speed_mps)
 
+    def await_step(self) -> None:  # noqa: B027 - there is nothing to wait for yet
+        """Nothing: these clients wait in the second half."""
+
     def finish_step(self) -> SimulatorState:
         """Second half: step, and read what came back with it."""
         with self._talking("stepping"):

@@ -63,6 +63,10 @@ class Backend(Protocol):
         """First half: command the vehicles, and ask for one step, or for all steps up to the simulated time `until_s`."""
         ...
 
+    def await_step(self) -> None:
+        """Between the halves, for callers with several simulations: wait for the simulator, where `finish_step` can do without it then."""
+        ...
+
     def finish_step(self) -> SimulatorState:
         """Second half: wait for the simulator and read what it says."""
         ...

@@ -25,6 +25,7 @@ class LeanBackend(TraciBackend):
 
     _commands: Sequence[int] = ()
     _writes: Sequence[SpeedWrite] = ()
+    _answer: bytes | None = None
     _latest: SimulatorState | None = None
 
     def __init__(self, settings: SumoSettings, options: Sequence[str]) -> None:
@@ -34,6 +35,7 @@ class LeanBackend(TraciBackend):
     def begin_step(self, writes: Sequence[SpeedWrite], until_s: float = 0.0) -> None:
         """First half: send the commands and the step; nothing is waited for."""
         message, self._commands = step_message(writes, until_s)
+        self._answer = None
         self._writes = writes
         began_s = time.monotonic()
         try:
@@ -41,11 +43,20 @@ class LeanBackend(TraciBackend):
         except self._faults as error:
             raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
 
-    def finish_step(self) -> SimulatorState:
-        """Second half: wait for the answer and read it."""
+    def await_step(self) -> None:
+        """Wait for the answer and keep it."""
         began_s = time.monotonic()
         try:
-            self._latest = self._reader.read(receive_message(self._api), self._commands)
+            self._answer = receive_message(self._api)
+        except self._faults as error:
+            raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
+
+    def finish_step(self) -> SimulatorState:
+        """Second half: wait for the answer, unless it is there, and read it."""
+        began_s = time.monotonic()
+        answer, self._answer = self._answer, None
+        try:
+            self._latest = self._reader.read(receive_message(self._api) if answer is None else answer, self._commands)
         except self._faults as error:
             raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
         return self._latest

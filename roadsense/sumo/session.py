@@ -145,6 +145,20 @@ class SumoSession:
         """First half of `step`, for callers that begin the steps of several sessions before they finish any. Raises as `step`."""
         self._begin(commands, 0.0)
 
+    def await_step(self) -> None:
+        """Between the halves: wait for the simulator, so that what comes after several simulations is not mixed with waiting for them.
+
+        Raises as `finish_step`.
+        """
+        backend = self._running()
+        if not self._is_stepping:
+            raise UsageError("await_step without begin_step; call it between begin_step and finish_step")
+        try:
+            backend.await_step()
+        except BaseException:
+            self._drop()
+            raise
+
     def finish_step(self) -> SimulatorState:
         """Second half of `step`: wait for the simulator. Raises as `step`, and UsageError without a `begin_step`."""
         backend = self._running()

@@ -22,6 +22,7 @@ VEHICLE_VARIABLES: Final = (
     tc.VAR_LENGTH,
 )
 
+HEADING_ROW: Final = 4  # of the columns that `states_from_columns` takes
 _RAD_PER_DEG: Final = np.pi / 180.0
 
 
@@ -42,6 +43,7 @@ def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
         for row in map(on_lanes.__getitem__, ids)
     ]
     columns_7N = np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(-1, 7).T)
+    columns_7N[HEADING_ROW] = heading_from_sumo(columns_7N[HEADING_ROW])
     lane_ids = tuple(on_lanes[vehicle_id][tc.VAR_LANE_ID] for vehicle_id in ids)
     return states_from_columns(ids, lane_ids, {vehicle_id: row for row, vehicle_id in enumerate(ids)}, columns_7N)
 
@@ -49,8 +51,8 @@ def vehicle_states(results: Mapping[str, Mapping[int, Any]]) -> VehicleStates:
 def states_from_columns(
     ids: tuple[str, ...], lane_ids: tuple[str, ...], index: Mapping[str, int], columns_7N: NDArray[np.float64]
 ) -> VehicleStates:
-    """N vehicles, sorted by id, from x, y, speed, acceleration, SUMO's angle in degrees, position on the lane and length, one row each."""
-    x_m, y_m, speed_mps, accel_mps2, angle_deg, lane_position_m, length_m = columns_7N
+    """N vehicles, sorted by id, from x, y, speed, acceleration, heading in radians, position on the lane and length, one row each."""
+    x_m, y_m, speed_mps, accel_mps2, heading_rad, lane_position_m, length_m = columns_7N
     return VehicleStates(
         ids=ids,
         lane_ids=lane_ids,
@@ -58,7 +60,7 @@ def states_from_columns(
         y_m=y_m,
         speed_mps=speed_mps,
         accel_mps2=accel_mps2,
-        heading_rad=heading_from_sumo(angle_deg),
+        heading_rad=heading_rad,
         lane_position_m=lane_position_m,
         length_m=length_m,
         index=index,
@@ -66,12 +68,18 @@ def states_from_columns(
 
 
 @compiled
+def heading_of_angle(angle_deg: float) -> float:
+    """One of SUMO's angles as a heading, see `heading_from_sumo`."""
+    heading_deg = 90.0 - angle_deg
+    return (heading_deg + 360.0 if heading_deg <= -180.0 else heading_deg) * _RAD_PER_DEG
+
+
+@compiled
 def heading_from_sumo(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     """SUMO's angles (N,) (degrees clockwise from north, [0, 360]) as headings (radians counter-clockwise from east, (-pi, pi])."""
     heading_rad = np.empty(len(angle_deg))
     for row in range(len(angle_deg)):
-        heading_deg = 90.0 - angle_deg[row]
-        heading_rad[row] = (heading_deg + 360.0 if heading_deg <= -180.0 else heading_deg) * _RAD_PER_DEG
+        heading_rad[row] = heading_of_angle(angle_deg[row])
     return heading_rad
 
 

@@ -16,7 +16,7 @@ from traci import constants as tc
 
 from roadsense.compiled import compiled
 from roadsense.state import VehicleStates
-from roadsense.sumo.snapshot import states_from_columns
+from roadsense.sumo.snapshot import HEADING_ROW, heading_of_angle, states_from_columns
 
 _INT: Final = Struct("!i")
 _DOUBLE_BYTES: Final = 8
@@ -110,26 +110,29 @@ class _Layout:
             return None
         content = np.frombuffer(answer, np.uint8, self.size, begin)
         fits, columns_7N = _read_numbers(content, self._text_places, self._text, self._numbers)
-        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N.view(np.float64)) if fits else None
+        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N) if fits else None
 
 
 @compiled
 def _read_numbers(
     content: NDArray[np.uint8], text_places: NDArray[np.intp], text: NDArray[np.uint8], numbers_7N: NDArray[np.intp]
-) -> tuple[bool, NDArray[np.uint64]]:
-    """Whether the text is where it was, and the bits of the numbers that begin at these places, big-endian in `content`."""
+) -> tuple[bool, NDArray[np.float64]]:
+    """Whether the text is where it was, and the numbers that begin at these places, big-endian in `content`; angles become headings."""
     rows, vehicles = numbers_7N.shape
     bits_7N = np.empty((rows, vehicles), dtype=np.uint64)
     for place in range(len(text_places)):
         if content[text_places[place]] != text[place]:
-            return False, bits_7N
+            return False, bits_7N.view(np.float64)
     for row in range(rows):
         for vehicle in range(vehicles):
             bits = np.uint64(0)
             for place in range(_DOUBLE_BYTES):
                 bits = (bits << np.uint64(8)) | np.uint64(content[numbers_7N[row, vehicle] + place])
             bits_7N[row, vehicle] = bits
-    return True, bits_7N
+    columns_7N = bits_7N.view(np.float64)
+    for vehicle in range(vehicles):
+        columns_7N[HEADING_ROW, vehicle] = heading_of_angle(columns_7N[HEADING_ROW, vehicle])
+    return True, columns_7N
 
 
 def read_string(answer: bytes, place: int) -> tuple[str, int]:

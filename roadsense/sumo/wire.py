@@ -7,6 +7,7 @@ the same answer value by value through Python objects, which costs several times
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -24,12 +25,17 @@ _STATUS: Final = Struct("!BBBi")  # length, command, result, length of the descr
 _SET_INT: Final = Struct("!Bi")
 _SET_DOUBLE: Final = Struct("!Bd")
 _STEP: Final = Struct("!BBd")
+_PLAIN_CONTENT: Final = _STEP.pack(_STEP.size, tc.CMD_SIMSTEP, 0.0)
+_PLAIN_STEP: Final = _INT.pack(len(_PLAIN_CONTENT) + _INT.size) + _PLAIN_CONTENT
+_PLAIN_COMMANDS: Final = (tc.CMD_SIMSTEP,)
 _TIME_MARK: Final = bytes((tc.VAR_TIME, tc.RTYPE_OK, tc.TYPE_DOUBLE))
 _SHORT_LIMIT: Final = 255  # a longer command carries its length in four more bytes
 
 
-def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, list[int]]:
+def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, Sequence[int]]:
     """The message that commands the vehicles and then steps, and the commands in it in their order."""
+    if not writes and not until_s:
+        return _PLAIN_STEP, _PLAIN_COMMANDS
     parts, commands = [], []
     for write in writes:
         vehicle = write.vehicle_id.encode()
@@ -66,7 +72,10 @@ class StepReader:
         for _ in range(subscriptions):
             place += 1 if answer[place] else 5
             response = answer[place]
-            _, place = read_string(answer, place + 1)
+            (named,) = _INT.unpack_from(answer, place + 1)
+            if named < 0:
+                raise ValueError(f"a name of {named} bytes")
+            place += 1 + _INT.size + named  # whose subscription it is
             if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
                 simulation, place = self._simulation(answer, place)
             elif response == tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
@@ -115,9 +124,14 @@ def _set_vehicle(variable: int, vehicle: bytes, value: bytes) -> bytes:
     return b"\0" + _INT.pack(len(content) + 5) + content
 
 
+@lru_cache(maxsize=64)
+def _accepted(commands: tuple[int, ...]) -> bytes:
+    return b"".join([_STATUS.pack(_STATUS.size, command, tc.RTYPE_OK, 0) for command in commands])
+
+
 def _check_statuses(answer: bytes, commands: Sequence[int]) -> int:
     """Read past one status for each command; the place behind the last one."""
-    accepted = b"".join([_STATUS.pack(_STATUS.size, command, tc.RTYPE_OK, 0) for command in commands])
+    accepted = _accepted(tuple(commands))
     if answer.startswith(accepted):
         return len(accepted)
     place = 0

@@ -99,6 +99,14 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
         except Exception as error:
             self._failure = error
 
+    def await_step(self) -> None:
+        """Between the halves: wait for SUMO; a failure here, too, is told of by the second half."""
+        if self._failure is None:
+            try:
+                self._convoy.await_step()
+            except Exception as error:
+                self._failure = error
+
     def finish_step(self) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
         """Second half of `step`."""
         if self._failure is not None:

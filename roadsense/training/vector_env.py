@@ -76,6 +76,10 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
         for env, ended, action in zip(self.envs, was_reset_K, actions_K1, strict=True):
             if not ended:
                 env.begin_step(action)
+        # First every simulator, then every environment: mixed, each would find the caches full of the others' code and data.
+        for env, ended in zip(self.envs, was_reset_K, strict=True):
+            if not ended:
+                env.await_step()
         observations: list[TrainingObservation] = []
         reward_K = np.zeros(self.num_envs)
         terminated_K, truncated_K = np.zeros((2, self.num_envs), dtype=np.bool_)

@@ -12,7 +12,7 @@ from roadsense.bench import benchmark
 from roadsense.bench.benchmark import QUICK, Benchmark, BenchmarkPlan
 from roadsense.bench.column import write_column
 from roadsense.bench.environment import CALM, environment_speed
-from roadsense.bench.learner import padded_forward
+from roadsense.bench.learner import padded, padded_forward
 from roadsense.bench.radio import radio_step_us
 from roadsense.bench.report import print_result, read_result, slower_ratios
 from roadsense.bench.yardstick import advancing_steps_per_s, loops
@@ -50,8 +50,8 @@ def test_the_padded_network_is_the_same_network():
     network = DeepSets(ModelSettings())
     sets = [PeerSet(rng.normal(size=(int(rng.integers(0, 6)), 6))) for _ in range(40)]
     ego = torch.tensor(rng.normal(size=(40, 3)), dtype=torch.float32)
-    for ragged, padded in zip(network(ego, *pack(sets)), padded_forward(network, ego, sets), strict=True):
-        torch.testing.assert_close(ragged, padded, rtol=1e-5, atol=1e-6)
+    for ragged, dense in zip(network(ego, *pack(sets)), padded_forward(network, ego, *padded(sets)), strict=True):
+        torch.testing.assert_close(ragged, dense, rtol=1e-5, atol=1e-6)
 
 
 def yardsticks(monkeypatch, values):

@@ -213,3 +213,15 @@ def test_a_bare_array_among_the_peers_is_refused() -> None:
     envs = SyncVectorEnv([Careless])
     with pytest.raises(ConfigError, match="return a PeerSet"):
         envs.reset()
+
+
+def test_an_array_that_is_given_away_is_not_copied():
+    values = np.ones((2, 3), np.float32)
+    peers = PeerSet.taking(values)
+    assert peers == PeerSet(np.ones((2, 3))) and np.shares_memory(peers.values, values)
+    with pytest.raises(ValueError, match="read-only"):
+        values[0, 0] = 2.0
+    turned = np.ones((3, 2), np.float32).T
+    assert not np.shares_memory(PeerSet.taking(turned).values, turned) and PeerSet.taking(turned).values.flags.c_contiguous
+    with pytest.raises(ConfigError, match="NaN"):
+        PeerSet.taking(np.array([[np.nan]], np.float32))

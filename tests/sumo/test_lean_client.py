@@ -1,6 +1,8 @@
 """The lean client against the stock one: the same states to the last bit, and no surprise on broken bytes."""
 
 import contextlib
+import os
+import signal
 import struct
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from traci import constants as tc
 from traci.exceptions import TraCIException
 
+from roadsense.errors import SumoError, UsageError
 from roadsense.state import SpeedCommand
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.faults import BROKEN_ANSWER
@@ -54,6 +57,37 @@ def test_states_are_those_of_the_stock_client(make_session, road):
             np.testing.assert_array_equal(getattr(one.vehicles, name), getattr(other.vehicles, name))
     assert any(state.collisions for state in lean)
     assert any(state.arrived_ids for state in lean)
+
+
+@pytest.mark.parametrize("backend", ["traci", "traci-stock"])
+def test_waiting_between_the_halves_changes_nothing(make_session, road, backend):
+    sessions = [make_session(backend=backend) for _ in range(2)]
+    for session in sessions:
+        session.reset(road.options(), seed=3)
+    waiting, plain = sessions
+    for _ in range(20):
+        for session in sessions:
+            session.begin_step([SpeedCommand(vehicle_id="V001", speed_mps=12.0)])
+        waiting.await_step()
+        one, other = waiting.finish_step(), plain.finish_step()
+        assert one.time_s == other.time_s
+        for name in ARRAYS:
+            np.testing.assert_array_equal(getattr(one.vehicles, name), getattr(other.vehicles, name))
+    with pytest.raises(UsageError, match="without begin_step"):
+        waiting.await_step()
+
+
+def test_a_simulator_that_dies_while_it_is_awaited_is_let_go(make_session, road):
+    session = make_session()
+    session.reset(road.options(), seed=3)
+    os.kill(session.pid, signal.SIGKILL)
+    with pytest.raises(SumoError):
+        for _ in range(100):
+            session.begin_step()
+            session.await_step()
+            session.finish_step()
+    assert session.pid is None
+    assert session.reset(road.options(), seed=3).vehicles.ids
 
 
 def test_cars_of_the_last_scenario_are_not_seen_again(make_session, road):
