@@ -107,7 +107,7 @@ def test_a_resumed_run_shows_one_series():
 
 def test_sparkline():
     assert sparkline([], 10) == "" and sparkline([None, None], 10) == "" and sparkline([1.0], 0) == ""
-    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
+    assert sparkline([10, 11, 12, 13, 14, 15, 16, 17], 8) == "▁▂▃▄▅▆▇█"
     assert sparkline([5.0] * 3, 8) == "▁▁▁"
     assert sparkline([0.0, None, 1.0, float("nan")], 4) == "▁ █ "
     assert sparkline([0.0] * 50 + [1.0] * 50, 10) == "▁▁▁▁▁█████"
