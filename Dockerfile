@@ -15,7 +15,9 @@ RUN mkdir roadsense && echo '__version__ = "0"' > roadsense/__init__.py \
          /opt/roadsense/bin/pip install --no-cache-dir -c constraints.txt --index-url "$TORCH_INDEX" torch; \
        fi \
     && /opt/roadsense/bin/pip install --no-cache-dir -c constraints.txt '.[test]' \
-    && /opt/roadsense/bin/pip uninstall --yes roadsense
+    && /opt/roadsense/bin/pip uninstall --yes roadsense \
+    # What setuptools has built of the stand-in would be newer than the real files, and be installed in their place.
+    && rm -rf build roadsense roadsense.egg-info
 COPY roadsense roadsense
 RUN /opt/roadsense/bin/pip install --no-cache-dir --no-deps . \
     && find /opt/roadsense -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -29,7 +31,7 @@ FROM python:3.11.11-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
        tini rsync procps openssh-client ca-certificates \
-       libgl1 libglu1-mesa libx11-6 libxext6 libxft2 libxcursor1 libxrandr2 libxrender1 libxi6 libfontconfig1 libgomp1 \
+       libgl1 libglu1-mesa libx11-6 libxext6 libxft2 libxcursor1 libxrandr2 libxrender1 libxi6 libfontconfig1 libgomp1 libatomic1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 --shell /bin/bash roadsense \
     && mkdir -p /work /opt/ml && chown roadsense:roadsense /work /opt/ml

@@ -41,7 +41,7 @@ display() {
 case $action in
   generate | train | evaluate | pipeline) command=(roadsense "$action" "$@") ;;
   test)
-    [ $# -gt 0 ] || set -- tests/radio tests/model tests/env tests/sumo/test_sumo_process.py tests/training/test_ragged_module.py
+    [ $# -gt 0 ] || set -- tests/radio tests/model tests/env --deselect tests/env/test_convoy_env.py::test_libsumo_gives_the_same_episode
     command=(python -m pytest -p no:cacheprovider "$@")
     ;;
   gui) display; command=(roadsense replay --gui "$@") ;;
