@@ -53,8 +53,13 @@ def run_sweep(settings: SweepSettings, *, quiet: bool = False) -> SweepResult:
     layout, plan = planned(settings)
     sweep = None
     if settings.resume is not None:
+        sweep = layout.read()
+        if sweep.settings.output_dir != layout.root:
+            raise RunDirectoryError(
+                f"{layout.root}: was begun as {sweep.settings.output_dir}, and Tune goes on only where it began; move it back there"
+            )
         settings = _absolute(settings, layout, plan)
-        sweep = layout.read().model_copy(update={"settings": settings})
+        sweep = sweep.model_copy(update={"settings": settings})
         if sweep.dataset_hash != plan.dataset.hash:
             raise RunDirectoryError(
                 f"{layout.root}: swept over dataset {sweep.dataset_hash[:12]}, this is {plan.dataset.hash[:12]}; give the sweep's own"

@@ -18,7 +18,7 @@ from roadsense.training.sweep.room import find_room
 from roadsense.training.sweep.schedulers import scheduler_of
 from roadsense.training.sweep.settings import SweepSettings
 from roadsense.training.sweep.spread import Spread, expected_best
-from roadsense.training.sweep.watch import Watch, before, keep_copy, newest_state
+from roadsense.training.sweep.watch import Watch, before, keep_copy, newest_state, reason_of
 
 
 class Trial:
@@ -91,6 +91,13 @@ def test_half_a_snapshot_gives_way_to_the_one_before(tmp_path):
     state.write_text('{"trial_data": []}')
     (layout.tune / "callback-states-1.pkl").write_bytes(pickle.dumps({"a": 1})[:-1])
     assert newest_state(layout.tune) is None, "half of the callbacks' states"
+
+
+def test_why_a_trial_failed_is_the_last_thing_that_was_raised(tmp_path):
+    (tmp_path / "t").mkdir()
+    assert reason_of(tmp_path, "t") == "for an unknown reason"
+    (tmp_path / "t" / "error.txt").write_text("Failure # 1\nTraceback:\nroadsense.errors.SumoError: SUMO died; look\n  at its log\n\n")
+    assert reason_of(tmp_path, "t") == "roadsense.errors.SumoError: SUMO died; look"
 
 
 def watch(tmp_path, lines, **settings):

@@ -23,16 +23,14 @@ def rungs(lines, count):
 
 @pytest.fixture(scope="module")
 def swept(dataset_dir, tmp_path_factory):
-    """Three trials; the driver is killed at the second rung of all, and resumed in another place."""
+    """Three trials; the driver is killed at the second rung of all, and resumed."""
     root = tmp_path_factory.mktemp("sweep") / "sweep"
     process = start("--dataset_dir", dataset_dir, "--output_dir", root, *SMALL)
     left = kill_after(process, lambda lines: rungs(lines, 2), root)
-    moved = root.with_name("moved")
-    root.rename(moved)
-    before = {path.parent.name: json.loads(path.read_text()) for path in moved.glob("trials/*/trial.json")}
-    code, output = run("--resume", moved)
+    before = {path.parent.name: json.loads(path.read_text()) for path in root.glob("trials/*/trial.json")}
+    code, output = run("--resume", root)
     assert code == 0, output
-    return moved, left, before, output
+    return root, left, before, output
 
 
 def trials(root: Path) -> list[Path]:
@@ -132,6 +130,10 @@ def test_a_damaged_state_is_refused_in_one_line(swept, tmp_path, capfd):
     assert "not valid JSON" in said
     assert said.count("\n") == 1
     content = json.loads(whole)
+    (copy / "sweep.json").write_text(whole)
+    assert main(["sweep", "--resume", str(copy)]) == 2
+    assert "move it back" in capfd.readouterr().err
+    content["settings"]["output_dir"] = str(copy)
     content["dataset_hash"] = "0" * 64
     (copy / "sweep.json").write_text(json.dumps(content))
     assert main(["sweep", "--resume", str(copy)]) == 2

@@ -94,7 +94,7 @@ def run_trials(layout: SweepLayout, sweep: SweepFile, plan: TrainingPlan, stop: 
         set_live(watch=watch, scheduler=watch.scheduler)
         tuner = _restored(layout, trainable) if resumed else _new(layout, sweep, trainable, watch, room.at_once)
         results = tuner.fit()
-        return _tuned(results, sweep, watch)
+        return _tuned(results, layout, sweep, watch)
 
 
 def _new(layout: SweepLayout, sweep: SweepFile, trainable: Any, watch: Watch, at_once: int) -> Any:
@@ -146,9 +146,9 @@ def _name_of(trial: Any) -> str:
     return str(trial.config["trial"]["name"])
 
 
-def _tuned(results: Any, sweep: SweepFile, watch: Watch) -> Tuned:
+def _tuned(results: Any, layout: SweepLayout, sweep: SweepFile, watch: Watch) -> Tuned:
     trials = {str(trial): trial for trial in results._experiment_analysis.trials}
-    failed = {name: reason_of(trial) for name, trial in trials.items() if trial.status == "ERROR"}
+    failed = {name: reason_of(layout.tune, name) for name, trial in trials.items() if trial.status == "ERROR"}
     finished = {name for name, trial in trials.items() if trial.status == "TERMINATED"}
     unfinished = tuple(spec.name for spec in sweep.trials if spec.name not in failed and spec.name not in finished)
     return Tuned(failed=failed, unfinished=unfinished, stopped_by=watch.stopped_by, steps=watch.steps, elapsed_s=watch.elapsed_s)

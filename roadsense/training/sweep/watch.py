@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import time
@@ -28,6 +29,7 @@ _TRIALS: Final = "experiment_state-*.json"
 _CALLBACKS: Final = "callback-states-*.pkl"
 _SEARCH: Final = "basic-variant-state-*.json"  # a pickle all the same
 _STATE_FILES: Final = (_TRIALS, _CALLBACKS, _SEARCH, "tuner.pkl")
+_RAISED: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception)\b.*: ")
 _PICKLE_ENDS: Final = b"."  # with this instruction, and half of one with it by chance only
 
 
@@ -79,7 +81,7 @@ class Watch(Callback):
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A trial has failed for good."""
-        self._say(f"{trial}: given up, {reason_of(trial)}; what it did is in {self._layout.trial(str(trial)).log}")
+        self._say(f"{trial}: given up; what it did is in {self._layout.trial(str(trial)).log}")
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A trial begins, or goes on."""
@@ -156,12 +158,14 @@ class Watch(Callback):
         return None
 
 
-def reason_of(trial: Any) -> str:
-    """Why a trial failed, in one line."""
-    error = trial.get_pickled_error() or trial.get_error()
-    cause = getattr(error, "cause", None) or error
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "for an unknown reason"
+def reason_of(tune: Path, name: str) -> str:
+    """Why a trial failed, in one line: what was raised last in the traceback that Tune keeps."""
+    try:
+        lines = (tune / name / "error.txt").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return "for an unknown reason"
+    raised = [line.strip() for line in lines if _RAISED.match(line)]
+    return raised[-1] if raised else next((line.strip() for line in reversed(lines) if line.strip()), "for an unknown reason")
 
 
 def keep_copy(tune: Path) -> None:
