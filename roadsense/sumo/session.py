@@ -24,6 +24,19 @@ _NAMED_VEHICLES = 5
 _LARGEST_SEED = 2**31 - 1
 
 
+class _Process:
+    """How many forks led to this process; asking the system for its number would be three system calls per step."""
+
+    ancestry = 0
+
+    @classmethod
+    def was_forked(cls) -> None:
+        cls.ancestry += 1
+
+
+os.register_at_fork(after_in_child=_Process.was_forked)
+
+
 class SumoSession:
     """One SUMO simulation at a time, reset by reloading and restarted when that is safer. For one thread at a time.
 
@@ -45,7 +58,7 @@ class SumoSession:
         self.ego_id = ego_id
         self._backend: Backend | None = None
         self._finalizer: weakref.finalize[..., SumoSession] | None = None
-        self._owner_pid = os.getpid()
+        self._ancestry = _Process.ancestry
         self._control = SpeedControl()
         self._time_s = 0.0
         self._episodes = 0
@@ -205,7 +218,7 @@ class SumoSession:
         backend = start_backend(self.settings, options)
         self._backend = backend
         self._finalizer = weakref.finalize(self, backend.abandon)
-        self._owner_pid = os.getpid()
+        self._ancestry = _Process.ancestry
         self._restarts += 1
         self._episodes = 0
         with self._dropping():
@@ -268,7 +281,7 @@ class SumoSession:
 
     def _leave_to_parent(self) -> None:
         """In a forked child the simulator is the parent's: one word on its socket would break it."""
-        if self._backend is not None and os.getpid() != self._owner_pid:
+        if self._ancestry != _Process.ancestry and self._backend is not None:
             self._drop()
 
     @contextlib.contextmanager

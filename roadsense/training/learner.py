@@ -151,7 +151,7 @@ class ConvoyLearner(PPOTorchLearner):
             return False
         (module_id,) = batch.policy_batches
         config, module = self.config.get_config_for_module(module_id), self.module[module_id]
-        clips_as_here = not config.grad_clip or config.grad_clip_by == "norm"
+        clips_as_here = config.grad_clip is None or (config.grad_clip > 0 and config.grad_clip_by == "norm")
         plain_loss = config.use_critic and not config.use_kl_loss
         plain_step = not (config.log_gradients or config.torch_skip_nan_gradients or self._grad_scalers or self._lr_scheduler_classes)
         optimisers = self.get_optimizers_for_module(module_id)
