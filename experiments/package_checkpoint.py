@@ -37,7 +37,7 @@ def newest(run: Path, step: int | None) -> tuple[Path, TrainingState]:
     states = {path.parent: TrainingState.load_json(path, RunDirectoryError) for path in layout.checkpoints.glob("step_*/roadsense.json")}
     early = {path: state for path, state in states.items() if state.timesteps <= step}
     if not early:
-        kept = ", ".join(str(state.timesteps) for state in states.values()) or "none"
+        kept = ", ".join(str(steps) for steps in sorted(state.timesteps for state in states.values())) or "none"
         raise RunDirectoryError(f"{run}: no checkpoint of at most {step} steps; kept are {kept}")
     return max(early.items(), key=lambda item: item[1].timesteps)
 
@@ -53,7 +53,8 @@ def run(arguments: list[str]) -> int:
     from ray.rllib.core.rl_module.rl_module import RLModule  # seconds to import: after what may be refused
 
     logging.getLogger("ray").setLevel(logging.ERROR)  # its warnings about its own defaults
-    module = RLModule.from_checkpoint(checkpoint / "learner_group" / "learner" / "rl_module" / "default_policy")
+    # Ray takes a relative path for an address without a scheme.
+    module = RLModule.from_checkpoint(checkpoint.resolve() / "learner_group" / "learner" / "rl_module" / "default_policy")
     metadata = {"seed": state.config.get("seed"), "dataset_hash": state.dataset_hash, "training_timesteps": state.timesteps}
     save_policy(flags.output, module.network, metadata=metadata)
     print(f"written: {flags.output}, the policy after {state.timesteps:,} steps ({checkpoint.name} of {flags.run})")

@@ -136,11 +136,12 @@ def test_same_seed_and_workers_give_identical_weights_and_figures(run_dir, datas
     assert metrics(again)["evaluation"] == metrics(run_dir)["evaluation"]
 
 
-def test_the_policy_of_a_checkpoint_is_packaged_as_a_finished_training_does_it(run_dir, tmp_path, repository):
+def test_the_policy_of_a_checkpoint_is_packaged_as_a_finished_training_does_it(run_dir, tmp_path, repository, monkeypatch):
     spec = importlib.util.spec_from_file_location("package_checkpoint", repository / "experiments" / "package_checkpoint.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    assert script.run([str(run_dir), str(tmp_path / "policy.zip")]) == 0
+    monkeypatch.chdir(run_dir.parent)
+    assert script.run([run_dir.name, str(tmp_path / "policy.zip")]) == 0
     assert (tmp_path / "policy.zip").read_bytes() == (run_dir / "model_final.zip").read_bytes()
     with pytest.raises(RunDirectoryError, match=r"no checkpoint of at most 1 steps; kept are .*, .*, "):
         script.run([str(run_dir), str(tmp_path / "policy.zip"), "--step", "1"])
