@@ -30,7 +30,9 @@ def test_the_image_is_built_and_trains(repository, tmp_path):
     words += ["--minibatch_size", "100", "--num_envs_per_env_runner", "1", "--num_env_runners", "1", "--output_dir", "runs/one"]
     done = enter(image, ["tini", "-g", "--", "roadsense", "pipeline", *words], check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    proof = enter(image, ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/model", "tests/env", "-k", "not libsumo"], check=False)
+    proof = enter(
+        image, ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/model", "tests/env", "-k", "not libsumo"], check=False
+    )
     assert proof.returncode == 0, proof.stdout[-3000:] + proof.stderr[-1000:]
     provenance = (image.root / "work" / "runs" / "one" / "provenance.json").read_text()
     assert commit in provenance
