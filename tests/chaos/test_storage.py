@@ -10,7 +10,6 @@ import pytest
 
 from roadsense.cli import main
 from roadsense.errors import RunDirectoryError
-from roadsense.experiment import _prepare
 from roadsense.model.weights import weights_sha256
 from roadsense.training import checkpoint as checkpoints
 from roadsense.training.algorithm import build, ppo_config
@@ -18,6 +17,7 @@ from roadsense.training.cluster import ray_cluster
 from roadsense.training.env_runner import RolloutSettings
 from roadsense.training.generations import Generations
 from roadsense.training.plan import plan_training
+from roadsense.training.run_files import prepare
 from roadsense.training.settings import TrainSettings
 from roadsense.training.train import TrainingRun
 
@@ -89,7 +89,7 @@ def fill(place: Path):
 
 def begin(algorithm, dataset_dir, root):
     plan = plan_training(TrainSettings(dataset_dir=dataset_dir, output_dir=root, **SMALL))
-    _prepare(plan)
+    prepare(plan)
     said = []
     generations = Generations(plan.layout.generations)
     generations.next()
