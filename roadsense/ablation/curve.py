@@ -144,6 +144,7 @@ class RadioCurve:
             "note": f"{len(baseline)} identical episodes at every point, {critical} with a critical hazard; bands: 95 % intervals",
             "points": {sweep: [point.value for point in points] for sweep, points in self.points.items()},
             "realised": {sweep: [self._realised(point) for point in points] for sweep, points in self.points.items()},
+            "nominal_latency_ms": self.nominal.latency.base_ms,
             "nominal": {policy: self._figures(NOMINAL, policy) for policy in shown},
             "policies": {
                 policy: {sweep: [self._figures(point.name, policy) for point in points] for sweep, points in self.points.items()}

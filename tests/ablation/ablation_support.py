@@ -8,5 +8,5 @@ SMALL = (
 
 def flags(dataset_dir, root) -> list[str]:
     words = ["ablate", "--dataset_dir", str(dataset_dir), "--output_dir", str(root), "--seeds", "1", "--variants", "measured,no_age"]
-    words += ["--total_timesteps", "1200", "--rounds", "1"]
+    words += ["--total_timesteps", "800", "--rounds", "1"]
     return words + [word for setting in SMALL for word in ("--set", setting)]

@@ -18,7 +18,21 @@ pytestmark = pytest.mark.timeout(600)  # the first test of the session pays for 
 
 def flags(ablation, root):
     run = ablation / "runs" / "measured_seed_1"
-    return ["radio-curve", "--runs", str(run), "--output_dir", str(root), "--rounds", "1", "--loss_percent", "0,100", "--latency_ms", "450"]
+    return [
+        "radio-curve",
+        "--runs",
+        str(run),
+        "--output_dir",
+        str(root),
+        "--rounds",
+        "1",
+        "--loss_percent",
+        "0,100",
+        "--latency_ms",
+        "450",
+        "--num_workers",
+        "1",
+    ]
 
 
 @pytest.fixture(scope="module")

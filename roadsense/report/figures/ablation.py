@@ -74,14 +74,16 @@ def radio_curve_figure(content: Mapping[str, Any], size: Size) -> Figure:
     figure, axes = new_figure(size, 6.2 if wide else 9.6, 2 if wide else 4, 2 if wide else 1, sharey="row" if wide else False)
     sweeps = (("loss", "packet loss on every link, %"), ("latency", "latency of every link, ms"))
     for row, (key, title, unit) in enumerate(_PANELS):
+        policies = content["policies"].values()
+        limit = _end([result[key] for policy in policies for sweep, _ in sweeps for result in policy[sweep]])
         for column, (sweep, label) in enumerate(sweeps):
             axis = axes[row, column] if wide else axes[2 * row + column, 0]
             for name, policy in content["policies"].items():
-                _line(axis, content["points"][sweep], policy[sweep], key, name)
+                _line(axis, *_with_nominal(content, sweep, name, policy[sweep]), key, name)
             axis.set_title(title)
             axis.set_xlabel(label)
             axis.set_ylabel(unit)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.05 * limit)
             axis.grid()
             axis.tick_params(length=0, labelsize=8)
             axis.margins(x=0.02)
@@ -89,6 +91,14 @@ def radio_curve_figure(content: Mapping[str, Any], size: Size) -> Figure:
     figure.legend(handles, labels, loc="outside upper left", ncols=4 if wide else 1)
     figure.supxlabel(content["note"], color=MUTED, fontsize=8 if wide else 6)
     return figure
+
+
+def _with_nominal(content: Mapping[str, Any], sweep: str, name: str, results: Sequence[Any]) -> tuple[list[float], list[Any]]:
+    """The points of a sweep; the nominal radio is one of the latencies, and none of the losses, which it has by distance."""
+    points = dict(zip(content["points"][sweep], results, strict=True))
+    if sweep == "latency":
+        points.setdefault(content["nominal_latency_ms"], content["nominal"][name])
+    return sorted(points), [points[x] for x in sorted(points)]
 
 
 def _line(axis: Any, points: Sequence[float], results: Sequence[Mapping[str, Any]], key: str, name: str) -> None:
