@@ -54,6 +54,12 @@ def pip_configuration() -> dict[str, str]:
     return values | own
 
 
+def home_of(stage: Stage) -> str:
+    """The user's home, which Docker takes from the image's /etc/passwd as well."""
+    users = [line.split(":") for line in (stage.root / "etc" / "passwd").read_text().splitlines()]
+    return next((fields[5] for fields in users if fields[2] == stage.user), "/")
+
+
 def enter(stage: Stage, command: list[str], *, check: bool = True, timeout_s: int = 1800) -> subprocess.CompletedProcess:
     """Run a command in the stage, in a mount and process namespace of its own, so that no mount and no process outlives it."""
     root = stage.root
@@ -67,7 +73,7 @@ def enter(stage: Stage, command: list[str], *, check: bool = True, timeout_s: in
             target.touch()
         mounts.append(f"mount --bind {source} {target}")
     (root / stage.workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": home_of(stage), "DEBIAN_FRONTEND": "noninteractive"}
     env |= pip_configuration() | stage.env
     words = [f"{name}={value}" for name, value in env.items()]
     inside = ["chroot", f"--userspec={stage.user}:{stage.user}", str(root), "/usr/bin/env", "-i", *words]
