@@ -93,7 +93,7 @@ def test_never_brake_may_lie_in_either_of_two_tables(capsys, tmp_path, safe):
         (["ONE", "SHORT"], "did not drive identical episodes"),
         (["ONE", "TWO", "--policies", "learned"], "name one policy of each"),
         (["ONE", "ONE", "ONE"], "3 tables given"),
-        (["missing.parquet"], "not a readable episode table"),
+        (["missing.parquet"], "no such file"),
         ([], "EPISODES"),
     ],
 )
