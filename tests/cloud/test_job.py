@@ -30,6 +30,15 @@ def launch(**changes):
     return Launch(**values)
 
 
+@pytest.fixture(autouse=True)
+def _own_environment():
+    """A job tells its training what it costs through the environment; here it shares the process with other tests."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture
 def machines(aws):
     """A head and a worker of the launch, and a machine of somebody else's."""

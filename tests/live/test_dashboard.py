@@ -150,7 +150,7 @@ def test_a_stopped_terminal_holds_nobody_up(tmp_path):
             told = time.monotonic() - began
         ended = time.monotonic() - began
         os.close(master)
-    assert told < 10 and ended < told + 10
+    assert told < 60 and ended < told + 60, "held up, it would never end"
     assert (tmp_path / "training.log").read_text().count("\n") == 4000
 
 
