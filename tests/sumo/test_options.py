@@ -31,4 +31,9 @@ def test_values_are_not_mistaken_for_options():
 
 
 def test_a_window_starts_and_ends_on_its_own():
-    assert set(run_options([], seed=3, gui=True)) - set(run_options([], seed=3)) == {"--start", "--quit-on-end", "--window-size", "1200,600"}
+    assert set(run_options([], seed=3, gui=True)) - set(run_options([], seed=3)) == {
+        "--start",
+        "--quit-on-end",
+        "--window-size",
+        "1200,600",
+    }
