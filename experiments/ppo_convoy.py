@@ -11,7 +11,7 @@ How to run
     Every flag of `roadsense pipeline` works; a running Ray cluster is joined if there is one, else a local one is started.
 
 What to expect
-    On 2 cores 500,000 steps take about six minutes; fewer may not learn the task. The table at the end shows the learned policy
+    On 2 cores 500,000 steps take about three minutes; fewer may not learn the task. The table at the end shows the learned policy
     beside never_brake, always_brake, a time-to-collision rule and other reference policies, on identical episodes.
 """
 
