@@ -14,8 +14,16 @@ settings.load_profile("roadsense")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
+# A sweep that is killed and resumed, and an ablation that is: whoever asks for them waits most of a minute.
+_LONG_FIXTURES = frozenset({"swept", "ablation"})
+
+
 def pytest_collection_modifyitems(config, items):
-    """`slow` tests run only when they are asked for by mark."""
+    """`ci` tests are left to .ci/run, so that `make test` stays short; `slow` tests run only when they are asked for by mark."""
+    if os.environ.get("ROADSENSE_NO_SKIP") != "1" and "ci" not in (config.option.markexpr or "").split():
+        for item in items:
+            if "ci" in item.keywords or _LONG_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.skip(reason="takes most of a minute: .ci/run, or -m ci"))
     if "slow" in (config.option.markexpr or ""):
         return
     kept, dropped = [], []

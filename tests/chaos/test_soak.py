@@ -61,6 +61,7 @@ def check(done, least_faults):
     return table
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_a_minute_of_faults(dataset_dir):
     done = soak(dataset_dir, "--minutes", 1, "--fault_every", 4, "--set", "sumo.timeout_s=2")

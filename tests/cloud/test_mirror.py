@@ -83,6 +83,7 @@ def test_a_fetched_run_has_only_whole_checkpoints_and_draws_nothing_twice(aws, t
         fetch_run(f"s3://{BUCKET}/runs/none", tmp_path / "none")
 
 
+@pytest.mark.ci
 def test_a_training_whose_s3_fails_for_a_while_loses_nothing_and_goes_on_from_there(gate, dataset_dir, tmp_path):
     """Shut for 20 s in the middle of a real training (a minute in reality; the last copy is patient for three)."""
     shut_s = 20

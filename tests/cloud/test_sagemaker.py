@@ -50,6 +50,7 @@ def host(root):
     )
 
 
+@pytest.mark.ci
 def test_a_spot_job_is_interrupted_and_goes_on(tmp_path):
     """SIGTERM as managed spot sends it; then a new container finds the checkpoints that SageMaker has brought back, and nothing else."""
     given = SMALL | {"train_count": "6", "eval_count": "2"}  # no channel: the job generates its dataset
