@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadsense.export.artifact import network_entries, physical_inputs
 from roadsense.export.layers import FloatArray
@@ -24,6 +25,8 @@ from roadsense.seeding import named_stream
 
 if TYPE_CHECKING:
     from roadsense.model.inference import Policy
+
+DoubleArray = NDArray[np.float64]
 
 PEER_COUNTS: Final = (0, 1, 2, 3, 8, 50, 200)
 # Per number of peers; far away every magnified entry is squashed to 1 and would hide an error, so half of the draws are near.
@@ -47,10 +50,18 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What torch says to B cases: parameters (B, 3) and actions (B,), float32."""
+    """What torch says to B cases, in double precision.
 
-    parameters: FloatArray
-    actions: FloatArray
+    Attributes:
+        parameters: (B, 3), the action parameters.
+        actions: (B,).
+        scales: (B,), the size of what is added up for the action parameters, at least 1: the largest of the last layer's three sums of
+            |weight x input| and |bias|. Rounding goes with it.
+    """
+
+    parameters: DoubleArray
+    actions: DoubleArray
+    scales: DoubleArray
 
 
 def drawn_cases() -> Iterator[Case]:
@@ -90,7 +101,7 @@ def mixed_cases(observations: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
 
 
 def expected_of(policy: Policy, cases: Sequence[Case]) -> Expected:
-    """Torch's action parameters and actions, in float32 on the observation entries of the cases."""
+    """Torch's answers, in float64 on the observation entries of the cases, which are float32."""
     import torch
 
     from roadsense.model.packing import pack
@@ -98,8 +109,18 @@ def expected_of(policy: Policy, cases: Sequence[Case]) -> Expected:
     entries = [network_entries(case.ego, case.ordered) for case in cases]
     egos_BE = torch.from_numpy(np.stack([ego for ego, _ in entries]) if entries else np.zeros((0, EGO_SIZE), np.float32))
     with torch.no_grad():
-        parameters_B3 = policy.to_model().action_parameters(egos_BE, *pack([PeerSet(peers) for _, peers in entries]))
-    return Expected(parameters=parameters_B3.numpy(), actions=deterministic_action(parameters_B3).numpy())
+        model = policy.to_model().double()
+        values_SF, counts_B = pack([PeerSet(peers) for _, peers in entries])
+        parameters_B3 = model.action_parameters(egos_BE.double(), values_SF.double(), counts_B)
+        # What goes into the last layer comes out of a ReLU, so with absolute weights its outputs are the sums of absolute terms.
+        for weight_or_bias in model.actor[-1].parameters():
+            weight_or_bias.abs_()
+        terms_B3 = model.action_parameters(egos_BE.double(), values_SF.double(), counts_B)
+    return Expected(
+        parameters=parameters_B3.numpy(),
+        actions=deterministic_action(parameters_B3).numpy(),
+        scales=terms_B3.amax(dim=1).clamp(min=1.0).numpy(),
+    )
 
 
 def _uniform(rng: np.random.Generator, ranges: Sequence[tuple[float, float]], rows: int) -> FloatArray:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from roadsense.export.c_header import c_float
-from roadsense.export.cases import Case, Expected, expected_of
+from roadsense.export.cases import Case, DoubleArray, Expected, expected_of
 from roadsense.export.layers import FloatArray
-from roadsense.export.verify import FLOAT_TOLERANCE
+from roadsense.export.verify import FLOAT
 from roadsense.features import EGO_FEATURES, PEER_FEATURES
 from roadsense.model.action import LEAST_GATE_LOGIT
 
@@ -48,7 +48,7 @@ def golden_json(cases: Sequence[Case], expected: Expected, weights_sha256: str) 
         "weights_sha256": weights_sha256,
         "ego": [feature.name for feature in EGO_FEATURES],
         "peer": [feature.name for feature in PEER_FEATURES],
-        "tolerance": {"action_parameters": parameter_tolerance(expected), "action": _DEVICE_FACTOR * FLOAT_TOLERANCE},
+        "tolerance": {"action_parameters": parameter_tolerance(expected), "action": _DEVICE_FACTOR * FLOAT.action},
         "cases": [
             {
                 "ego": _numbers(case.ego),
@@ -81,7 +81,7 @@ def golden_header(cases: Sequence[Case], expected: Expected) -> str:
             "",
             f"#define ROADSENSE_GOLDEN_CASES {len(cases)}",
             f"#define ROADSENSE_GOLDEN_PARAMETER_TOLERANCE {c_float(parameter_tolerance(expected))}",
-            f"#define ROADSENSE_GOLDEN_ACTION_TOLERANCE {c_float(_DEVICE_FACTOR * FLOAT_TOLERANCE)}",
+            f"#define ROADSENSE_GOLDEN_ACTION_TOLERANCE {c_float(_DEVICE_FACTOR * FLOAT.action)}",
             "",
             "typedef struct {",
             "  roadsense_ego ego;",
@@ -105,17 +105,17 @@ def golden_header(cases: Sequence[Case], expected: Expected) -> str:
 
 def parameter_tolerance(expected: Expected) -> float:
     """What a device's action parameters may differ by: room for another tanh and another order of sums."""
-    return _DEVICE_FACTOR * FLOAT_TOLERANCE * max(1.0, float(np.abs(expected.parameters).max(initial=0.0)))
+    return _DEVICE_FACTOR * FLOAT.parameters * float(expected.scales.max(initial=1.0))
 
 
-def _is_clear(parameters: FloatArray) -> bool:
+def _is_clear(parameters: DoubleArray) -> bool:
     return abs(float(parameters[0]) - LEAST_GATE_LOGIT) > _CLEAR_OF_THE_GATE
 
 
-def _numbers(values: FloatArray) -> list[float]:
+def _numbers(values: FloatArray | DoubleArray) -> list[float]:
     # The shortest decimal that a float32 reader turns into the same bits.
-    return [float(str(value)) for value in values]
+    return [float(str(value)) for value in values.astype(np.float32)]
 
 
-def _braces(values: FloatArray) -> str:
+def _braces(values: FloatArray | DoubleArray) -> str:
     return "{" + ", ".join(c_float(float(value)) for value in values) + "}"

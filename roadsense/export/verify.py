@@ -1,25 +1,29 @@
 """How far an artifact is from torch, and whether that is near enough.
 
-A float artifact sums in another order than torch, so its action parameters differ in their last bits: by at most `FLOAT_TOLERANCE` times
-the largest of the three (at least 1), and its action by at most `FLOAT_TOLERANCE`. The action jumps where the gate's logit passes its
-threshold; where torch's own logit lies within the tolerance of it (a tie), either side of the jump is right, and ties are counted.
+What torch says is computed in double precision, so that only the artifact's own rounding counts (torch's own float32 answers are as far
+away as a float artifact's). The action parameters are sums of some sixty products, and rounding goes with the size of what is added up
+rather than with what is left of it: |fl(x.y) - x.y| <= gamma_n |x|.|y| (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
+section 3.1). So their differences are divided by that size, `Expected.scales`, and are then shares that mean the same everywhere.
 
-An int8 artifact is another policy, near the first. Its limits are wide enough for 8 bits (one step of the head's output is about a
-hundredth of its range) and narrow enough to catch a wrong scale; how often its gate says something else is measured, and the closed loop
-tells what that means on the road.
+A float artifact sums in another order. Its action jumps where the gate's logit passes its threshold; where torch's own logit lies within
+the tolerance of it (a tie), either side of the jump is right, and ties are counted.
+
+An int8 artifact is another policy, near the first. Its limits are wide enough for 8 bits (rounding to 256 steps is a lottery whose largest
+prize grows with the number of tickets, so one limit is for every case and a tighter one for 99 in 100) and narrow enough to catch a
+wrong scale; the closed loop tells what the rest means on the road.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from roadsense.export.artifact import Artifact
-from roadsense.export.cases import Case, Expected
-from roadsense.export.layers import FloatArray
+from roadsense.export.artifact import Artifact, Decision
+from roadsense.export.cases import Case, DoubleArray, Expected
 from roadsense.model.action import LEAST_GATE_LOGIT, deterministic_action
 
 
@@ -28,19 +32,28 @@ class Tolerance:
     """What an artifact may differ by.
 
     Attributes:
-        parameters: an action parameter, over the largest of the three (at least 1).
+        parameters: an action parameter in any case, as a share of what is added up for it.
+        usual_parameters: the same in 99 of 100 cases.
         action: the action, where the gate says the same.
-        exact_gate: whether the gate must say the same but for ties.
+        gate: the share of cases in which the gate may say something else; 0 allows ties only.
     """
 
     parameters: float
+    usual_parameters: float
     action: float
-    exact_gate: bool
+    gate: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the gate must say the same but for ties."""
+        return self.gate == 0
 
 
-FLOAT_TOLERANCE: Final = 2e-6
-FLOAT: Final = Tolerance(parameters=FLOAT_TOLERANCE, action=FLOAT_TOLERANCE, exact_gate=True)
-INT8: Final = Tolerance(parameters=0.1, action=0.05, exact_gate=False)
+# Measured over three backends, 24,000 recorded observations and a policy of 1,000,000 steps: 3.5e-7 (docs/decisions/0008).
+FLOAT: Final = Tolerance(parameters=1e-6, usual_parameters=1e-6, action=2e-6, gate=0.0)
+# Measured in the same way: 0.023, in 99 of 100 cases 0.010; action 0.02, gate 0.05 %.
+INT8: Final = Tolerance(parameters=0.05, usual_parameters=0.02, action=0.05, gate=0.02)
+_USUAL: Final = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +63,7 @@ class GroupErrors:
     Attributes:
         cases: how many.
         parameter_error: of an action parameter.
-        relative_error: of an action parameter, over the largest of the case's three (at least 1): what the tolerance is on.
+        relative_error: of an action parameter, over the case's scale: what the tolerance is on.
         action_error: of the action, where the gate says the same.
         gate_differs: cases in which the gate says something else, ties left out.
         ties: cases in which the logit is nearer to the threshold than the tolerance; none where the gate need not be exact.
@@ -98,24 +111,44 @@ def verify(artifact: Artifact, cases: Sequence[Case], expected: Expected, *, tol
     """
     found: dict[str, GroupErrors] = {}
     failures: list[str] = []
+    shares: list[float] = []
     for row, case in enumerate(cases):
         decided = artifact.decide(case.ego, case.peers)
-        errors, problem = _errors(decided.parameters, decided.action, expected.parameters[row], tolerance)
+        errors, problem = _errors(decided, expected.parameters[row], float(expected.scales[row]), tolerance)
         found[case.group] = _joined(found.get(case.group, GroupErrors()), errors)
+        shares.append(errors.relative_error)
         if problem is not None:
             failures.append(f"{case.group} with {len(case.peers)} peers: {problem}")
+    if not failures:
+        failures = _over_all(shares, sum(errors.gate_differs for errors in found.values()), tolerance)
     return Verification(tolerance=tolerance, groups=found, failures=tuple(failures))
 
 
-def _errors(parameters: FloatArray, action: float, reference: FloatArray, tolerance: Tolerance) -> tuple[GroupErrors, str | None]:
+def _over_all(shares: Sequence[float], gate_differs: int, tolerance: Tolerance) -> list[str]:
+    """What is wrong with the cases taken together."""
+    if not shares:
+        return []
+    failures = []
+    usual = float(np.quantile(shares, _USUAL))
+    if usual > tolerance.usual_parameters:
+        failures.append(
+            f"in one of 100 cases an action parameter is off by {usual:.2g} or more, {tolerance.usual_parameters:.2g} is allowed"
+        )
+    allowed = math.ceil(tolerance.gate * len(shares))
+    if gate_differs > allowed:
+        failures.append(f"the gate says something else in {gate_differs} cases, {allowed} are allowed")
+    return failures
+
+
+def _errors(decided: Decision, reference: DoubleArray, scale: float, tolerance: Tolerance) -> tuple[GroupErrors, str | None]:
+    parameters, action = decided.parameters, decided.action
     if parameters.shape != reference.shape or not (np.isfinite(parameters).all() and np.isfinite(action)):
         return GroupErrors(cases=1), f"it answers {parameters.tolist()} and {action}"
-    scale = max(1.0, float(np.abs(reference).max()))
     parameter_error = float(np.abs(parameters - reference).max())
     open_gate = reference.copy()
     open_gate[0] = np.inf
     amount = float(deterministic_action(open_gate))
-    tied = tolerance.exact_gate and abs(float(reference[0]) - LEAST_GATE_LOGIT) <= tolerance.parameters * scale
+    tied = tolerance.exact and abs(float(reference[0]) - LEAST_GATE_LOGIT) <= tolerance.parameters * scale
     right = amount if reference[0] > LEAST_GATE_LOGIT else 0.0
     differs = (action > 0) != (right > 0)
     action_error = abs(action - (amount if action > 0 else 0.0)) if differs else abs(action - right)
@@ -127,10 +160,9 @@ def _errors(parameters: FloatArray, action: float, reference: FloatArray, tolera
         gate_differs=int(differs and not tied),
         ties=int(tied),
     )
-    allowed = tolerance.parameters * scale
-    if parameter_error > allowed:
-        return errors, f"an action parameter is off by {parameter_error:.2g}, {allowed:.2g} is allowed"
-    if action_error > tolerance.action or (tolerance.exact_gate and errors.gate_differs):
+    if errors.relative_error > tolerance.parameters:
+        return errors, f"an action parameter is off by {errors.relative_error:.2g} of its terms, {tolerance.parameters:.2g} is allowed"
+    if action_error > tolerance.action or (tolerance.exact and errors.gate_differs):
         return errors, f"the action is {action:.9g}, torch says {right:.9g}"
     return errors, None
 

@@ -26,7 +26,7 @@ CONCENTRATION_LIMIT: Final = 100.0
 LEAST_GATE: Final = 0.25
 LEAST_GATE_LOGIT: Final = math.log(LEAST_GATE / (1.0 - LEAST_GATE))
 
-ArrayT = TypeVar("ArrayT", NDArray[np.float32], "Tensor")
+ArrayT = TypeVar("ArrayT", NDArray[np.float32], NDArray[np.float64], "Tensor")
 
 
 def deterministic_action(action_parameters: ArrayT) -> ArrayT:

@@ -17,7 +17,7 @@ from roadsense.export.cases import Case, Expected, drawn_cases
 from roadsense.export.export import export_policy
 from roadsense.export.load import load_exported
 from roadsense.export.manifest import load_manifest
-from roadsense.export.verify import FLOAT, verify
+from roadsense.export.verify import FLOAT, INT8, verify
 from roadsense.features import EGO_FEATURES, PEER_FEATURES
 from roadsense.model.action import LEAST_GATE_LOGIT, deterministic_action
 from roadsense.model.inference import Policy
@@ -66,11 +66,34 @@ def test_an_empty_set_that_gives_nan_is_noticed(policies, tmp_path, monkeypatch)
 
 
 class Answer:
+    """An artifact with one answer to everything."""
+
     def __init__(self, parameters, action):
         self.decision = Decision(parameters=np.float32(parameters), action=action)
 
     def decide(self, ego, peers):
         return self.decision
+
+
+def test_errors_that_only_many_cases_show():
+    """Within the limit of any one case, but two of 100 too large; and a gate that is wrong too often."""
+    cases = [Case(group="g", ego=np.zeros(3, np.float32), peers=np.zeros((0, 6), np.float32), ordered=np.zeros((0, 6), np.float32))] * 100
+    reference = np.array([[LEAST_GATE_LOGIT - 0.01, 0.5, -0.5]] * 100)
+
+    def failures(offsets, action=0.0):
+        expected = Expected(parameters=reference + offsets[:, None] * [0, 1, 0], actions=np.zeros(100), scales=np.ones(100))
+        return verify(Answer(reference[0], action), cases, expected, tolerance=INT8).failures
+
+    amount = float(deterministic_action(np.float32([9.0, 0.5, -0.5])))
+    offsets = np.zeros(100)
+    assert failures(offsets) == ()
+    offsets[:1] = 0.9 * INT8.parameters
+    assert failures(offsets) == ()
+    offsets[:3] = 0.9 * INT8.parameters
+    (said,) = failures(offsets)
+    assert "one of 100" in said
+    (said,) = failures(np.zeros(100), action=amount)
+    assert said == "the gate says something else in 100 cases, 2 are allowed"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +112,7 @@ def test_ties_at_the_gate(logit, action, fails, ties):
     reference = np.float32([[logit, 0.5, -0.5]])
     amount = float(deterministic_action(np.float32([9.0, 0.5, -0.5])))
     case = Case(group="g", ego=np.zeros(3, np.float32), peers=np.zeros((0, 6), np.float32), ordered=np.zeros((0, 6), np.float32))
-    expected = Expected(parameters=reference, actions=deterministic_action(reference))
+    expected = Expected(parameters=np.float64(reference), actions=np.float64(deterministic_action(reference)), scales=np.ones(1))
     found = verify(Answer(reference[0], amount if action == "amount" else action), [case], expected, tolerance=FLOAT)
     assert bool(found.failures) == fails
     assert found.groups["g"].ties == ties or np.isnan(found.groups["g"].action_error) or action != action

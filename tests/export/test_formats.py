@@ -32,26 +32,26 @@ def test_float_formats_equal_torch(exports, policies, pool, name):
     expected = expected_of(policies[pool], cases)
     found = verify(load_artifact(exports[pool] / name), cases, expected, tolerance=FLOAT)
     assert found.failures == ()
-    assert 0 < found.worst_relative_error < 2e-6 and found.worst_action_error < 2e-6
+    assert 0 < found.worst_relative_error < 1e-6 and found.worst_action_error < 2e-6
     assert 0.1 < np.mean(expected.actions > 0) < 0.9  # both sides of the gate were compared
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_torch_in_double_precision_agrees(policies, pool):
-    """What the formats are compared with is itself right to the last bits of float32."""
+def test_torch_in_single_precision_is_as_near(policies, pool):
+    """The policy that was trained is held to the same limits as its exports, and the scales are at least what the parameters add up to."""
     import torch
 
     from roadsense.export.artifact import network_entries
     from roadsense.model.packing import pack
 
     cases = list(drawn_cases())
-    model = policies[pool].to_model().double()
-    for case, parameters in zip(cases, expected_of(policies[pool], cases).parameters, strict=True):
+    model, expected = policies[pool].to_model(), expected_of(policies[pool], cases)
+    for case, parameters, scale in zip(cases, expected.parameters, expected.scales, strict=True):
         ego, peers = network_entries(case.ego, case.peers)
-        values, counts = pack([PeerSet(peers)])
         with torch.no_grad():
-            exact = model.action_parameters(torch.from_numpy(ego)[None].double(), values.double(), counts)[0].numpy()
-        assert np.abs(parameters - exact).max() < 2e-6 * max(1.0, np.abs(exact).max())
+            single = model.action_parameters(torch.from_numpy(ego)[None], *pack([PeerSet(peers)]))[0].numpy()
+        assert 0 < np.abs(parameters - single).max() < FLOAT.parameters * scale
+        assert np.abs(parameters).max() <= scale < 100
 
 
 @pytest.mark.parametrize("name", ALL_FILES)
@@ -128,7 +128,7 @@ def test_int8_is_near_and_its_limit_is_kept(exports, policies):
     cases = list(recorded_cases(observations(60, seed=5000)))
     expected = expected_of(policies["max"], cases)
     found = verify(load_artifact(exports["max"] / "encoder_int8.tflite"), cases, expected, tolerance=INT8)
-    assert 0.0005 < found.worst_relative_error < INT8.parameters
+    assert found.failures == () and 0.0005 < found.worst_relative_error < INT8.parameters
 
 
 def test_observations_go_through_every_format(exports, policies):
