@@ -64,7 +64,7 @@ def settings_from_flags(settings: type[SettingsType], flags: argparse.Namespace,
     """Settings from parsed flags, on top of `base` where a flag was not given.
 
     Raises:
-        ConfigError: a value is refused. UsageError: a `--set` that is no KEY=VALUE.
+        ConfigError: a value is refused. UsageError: a flag is missing, or a `--set` is no KEY=VALUE.
     """
     values: dict[str, Any] = dict(base or {})
     for name in settings.model_fields:
@@ -73,6 +73,10 @@ def settings_from_flags(settings: type[SettingsType], flags: argparse.Namespace,
             values[name] = given
     for assignment in getattr(flags, "set", []):
         _assign(values, assignment, _defaults(settings))
+    missing = [name for name, field in settings.model_fields.items() if field.is_required() and name not in values]
+    if missing:
+        listed = ", ".join(f"--{name}" for name in missing)
+        raise UsageError(f"{listed} {'is' if len(missing) == 1 else 'are'} missing; add {'it' if len(missing) == 1 else 'them'}")
     return settings.parse(values, "command line")
 
 

@@ -49,6 +49,7 @@ def refused(capsys, *args, words=()) -> str:
         (["generate", "--train_count", "0"], ["train_count"]),
         (["generate", "--base_dir", "nowhere"], ["nowhere"]),
         (["replay", "--run", "nowhere"], ["nowhere"]),
+        (["validate-recording", "--tx", "tx.csv"], ["--rx, --model are missing"]),
         (["nonsense"], ["nonsense"]),
         ([], ["COMMAND"]),
     ],
