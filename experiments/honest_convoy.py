@@ -6,6 +6,7 @@ Purpose
 How to run
     python experiments/honest_convoy.py                                  3 seeds, 1,000,000 steps each
     python experiments/honest_convoy.py --seeds 1 --total_timesteps 250000
+    python experiments/honest_convoy.py --eval_seed 2027                 judged on the list of a dataset that nobody has looked at
     A step whose result lies in the output folder already is not done again, so a run that was interrupted goes on where it was.
     Further flags go to `roadsense train`, for example --learning_rate 5e-4.
 
@@ -73,14 +74,14 @@ def row(name: str, figures: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def summary(out: Path, seeds: list[str]) -> str:
+def summary(out: Path, seeds: list[str], list_name: str) -> str:
     """Every reference policy and every seed, side by side, as a Markdown table."""
-    references = json.loads((out / "references" / "metrics.json").read_text())
+    references = json.loads((out / f"references{list_name}" / "metrics.json").read_text())
     lines = [f"| policy | {' | '.join(heading for _, heading, _, _ in FIGURES)} |", "|---" * (1 + len(FIGURES)) + "|"]
     lines.append(row(references["policy"], references["evaluation"]))
     lines += [row(name, figures) for name, figures in references["references"].items()]
     for seed in seeds:
-        judged = json.loads((out / f"seed_{seed}_evaluation" / "against_ttc_radio.json").read_text())
+        judged = json.loads((out / f"seed_{seed}_evaluation{list_name}" / "against_ttc_radio.json").read_text())
         lines.append(row(f"learned, seed {seed}", judged["evaluation"]))
     return "\n".join(lines) + "\n"
 
@@ -93,17 +94,24 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="times the evaluation list is driven")
     parser.add_argument("--dataset_seed", type=int, default=42, help="seed of the dataset")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/honest_convoy"), help="where everything goes")
+    parser.add_argument("--eval_seed", type=int, help="seed of another dataset whose evaluation list is driven instead of the first one's")
     flags, further = parser.parse_known_args(arguments)
     out: Path = flags.output_dir
-    dataset, references = out / "dataset", out / "references"
-    rounds = ["--dataset_dir", str(dataset), "--rounds", str(flags.rounds)]
+    dataset = judging = out / "dataset"
+    list_name = ""
     step(dataset / "manifest.json", ["generate", "--seed", str(flags.dataset_seed), "--output_dir", str(dataset)])
+    if flags.eval_seed is not None:
+        list_name = f"_on_list_{flags.eval_seed}"
+        judging = out / f"dataset{list_name}"
+        step(judging / "manifest.json", ["generate", "--seed", str(flags.eval_seed), "--output_dir", str(judging)])
+    references = out / f"references{list_name}"
+    rounds = ["--dataset_dir", str(judging), "--rounds", str(flags.rounds)]
     first, *others = REFERENCE_POLICIES
     compared = ["--policy", first, "--compare", ",".join(others), "--output_dir", str(references)]
     step(references / "metrics.json", ["evaluate", *rounds, *compared])
     seeds = list(filter(None, flags.seeds.split(",")))
     for seed in seeds:
-        trained, judged = out / f"seed_{seed}", out / f"seed_{seed}_evaluation"
+        trained, judged = out / f"seed_{seed}", out / f"seed_{seed}_evaluation{list_name}"
         training = ["--dataset_dir", str(dataset), "--total_timesteps", str(flags.total_timesteps), "--seed", seed, "--skip_eval"]
         step(trained / "model_final.zip", ["train", *training, "--output_dir", str(trained), *TRAINING, *further])
         step(judged / "metrics.json", ["evaluate", *rounds, "--run", str(trained), "--no_references", "--output_dir", str(judged)])
@@ -112,8 +120,8 @@ def run(arguments: list[str]) -> int:
             judged / "against_ttc_radio.json",
             ["compare", *tables, "--policies", "learned,ttc_radio", "--json", str(judged / "against_ttc_radio.json")],
         )
-    table = summary(out, seeds)
-    (out / "summary.md").write_text(table)
+    table = summary(out, seeds, list_name)
+    (out / f"summary{list_name}.md").write_text(table)
     print(table)
     return 0
 

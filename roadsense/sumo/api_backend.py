@@ -15,7 +15,7 @@ from roadsense.state import SimulatorState
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.snapshot import VEHICLE_VARIABLES, collisions, vehicle_states
 
-_NO_LANE_CHANGES: Final = 0
+NO_LANE_CHANGES: Final = 0
 _VIEW: Final = "View #0"  # sumo-gui's first one
 _ZOOM_PERCENT: Final = 100.0  # shows the whole network
 _SHOWN_M: Final = 200.0  # of road around a vehicle that is followed
@@ -96,16 +96,18 @@ class ApiBackend(ABC):
         with self._talking(f"asking for the route of vehicle {vehicle_id!r}"):
             return tuple(self._api.vehicle.getRoute(vehicle_id))
 
-    def keep_lane(self, vehicle_id: str) -> None:
-        """Forbid a vehicle to change lanes on its own account."""
-        with self._talking(f"setting the lane change mode of vehicle {vehicle_id!r}"):
-            self._api.vehicle.setLaneChangeMode(vehicle_id, _NO_LANE_CHANGES)
+    def keep_lanes(self, vehicle_ids: Sequence[str]) -> None:
+        """Forbid vehicles to change lanes on their own account."""
+        for vehicle_id in vehicle_ids:
+            with self._talking(f"setting the lane change mode of vehicle {vehicle_id!r}"):
+                self._api.vehicle.setLaneChangeMode(vehicle_id, NO_LANE_CHANGES)
 
-    def limit_emergency_decel(self, vehicle_id: str, limit_mps2: float) -> None:
-        """Lower a vehicle's emergency deceleration to `limit_mps2` when it is higher."""
-        with self._talking(f"limiting the braking of vehicle {vehicle_id!r}"):
-            if self._api.vehicle.getEmergencyDecel(vehicle_id) > limit_mps2:
-                self._api.vehicle.setEmergencyDecel(vehicle_id, limit_mps2)
+    def limit_emergency_decels(self, vehicle_ids: Sequence[str], limit_mps2: float) -> None:
+        """Lower the emergency deceleration of vehicles to `limit_mps2` where it is higher."""
+        for vehicle_id in vehicle_ids:
+            with self._talking(f"limiting the braking of vehicle {vehicle_id!r}"):
+                if self._api.vehicle.getEmergencyDecel(vehicle_id) > limit_mps2:
+                    self._api.vehicle.setEmergencyDecel(vehicle_id, limit_mps2)
 
     def follow(self, vehicle_id: str) -> None:
         """With a window: keep a vehicle in its middle, near enough to see what it does."""

@@ -75,12 +75,12 @@ class Backend(Protocol):
         """The edges of a vehicle's route."""
         ...
 
-    def keep_lane(self, vehicle_id: str) -> None:
-        """Forbid a vehicle to change lanes on its own account."""
+    def keep_lanes(self, vehicle_ids: Sequence[str]) -> None:
+        """Forbid vehicles to change lanes on their own account."""
         ...
 
-    def limit_emergency_decel(self, vehicle_id: str, limit_mps2: float) -> None:
-        """Lower a vehicle's emergency deceleration to `limit_mps2` when it is higher."""
+    def limit_emergency_decels(self, vehicle_ids: Sequence[str], limit_mps2: float) -> None:
+        """Lower the emergency deceleration of vehicles to `limit_mps2` where it is higher."""
         ...
 
     def follow(self, vehicle_id: str) -> None:

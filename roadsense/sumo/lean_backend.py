@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from traci import constants as tc
 
 from roadsense.config import SumoSettings
 from roadsense.errors import SumoError
 from roadsense.state import SimulatorState
+from roadsense.sumo.api_backend import NO_LANE_CHANGES
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.connection import receive_message, send_message
 from roadsense.sumo.traci_backend import TraciBackend
-from roadsense.sumo.wire import StepReader, step_message
+from roadsense.sumo.wire import StepReader, check_settings, questions_message, read_doubles, settings_message, step_message
 
 
 class LeanBackend(TraciBackend):
@@ -61,6 +64,29 @@ class LeanBackend(TraciBackend):
             raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
         return self._latest
 
+    def keep_lanes(self, vehicle_ids: Sequence[str]) -> None:
+        """Forbid vehicles to change lanes on their own account, all in one message."""
+        self._set(tc.VAR_LANECHANGE_MODE, dict.fromkeys(vehicle_ids, NO_LANE_CHANGES), "setting the lane change mode")
+
+    def limit_emergency_decels(self, vehicle_ids: Sequence[str], limit_mps2: float) -> None:
+        """Lower the emergency deceleration of vehicles to `limit_mps2` where it is higher: one message to ask, one to set."""
+        doing = "limiting the braking"
+        if not vehicle_ids:
+            return
+        with self._talking(f"{doing} of vehicles {_listed(vehicle_ids)}"):
+            send_message(self._api, questions_message(tc.VAR_EMERGENCY_DECEL, vehicle_ids))
+            decels_mps2 = read_doubles(receive_message(self._api), len(vehicle_ids))
+        harder = [vehicle_id for vehicle_id, decel_mps2 in zip(vehicle_ids, decels_mps2, strict=True) if decel_mps2 > limit_mps2]
+        self._set(tc.VAR_EMERGENCY_DECEL, dict.fromkeys(harder, limit_mps2), doing)
+
+    def _set(self, variable: int, values: Mapping[str, int | float], doing: str) -> None:
+        if not values:
+            return
+        message, commands = settings_message(variable, values)
+        with self._talking(f"{doing} of vehicles {_listed(values)}"):
+            send_message(self._api, message)
+            check_settings(receive_message(self._api), commands)
+
     def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
         """Ask for the vehicles around the ego with every step; the state as it is now."""
         # The stock client forgets what it was told only in its own step, so the cars of the last subscription would still be there.
@@ -72,5 +98,9 @@ class LeanBackend(TraciBackend):
         return dataclasses.replace(self._latest, vehicles=state.vehicles)
 
     def _doing(self) -> str:
-        named = ", ".join(repr(write.vehicle_id) for write in self._writes)
+        named = _listed(write.vehicle_id for write in self._writes)
         return f"commanding vehicle {named} and stepping" if named else "stepping"
+
+
+def _listed(vehicle_ids: Iterable[str]) -> str:
+    return ", ".join(map(repr, vehicle_ids))

@@ -198,15 +198,13 @@ class SumoSession:
         """Forbid these vehicles to change lanes for the rest of the episode. Raises SumoError when one is not on the road."""
         backend = self._running()
         with self._dropping():
-            for vehicle_id in vehicle_ids:
-                backend.keep_lane(vehicle_id)
+            backend.keep_lanes(tuple(vehicle_ids))
 
     def limit_emergency_decel(self, vehicle_ids: Iterable[str], max_mps2: float) -> None:
         """Cap the emergency deceleration of these vehicles' drivers. Raises SumoError when one is not on the road."""
         backend = self._running()
         with self._dropping():
-            for vehicle_id in vehicle_ids:
-                backend.limit_emergency_decel(vehicle_id, max_mps2)
+            backend.limit_emergency_decels(tuple(vehicle_ids), max_mps2)
 
     def close(self) -> None:
         """End the simulator; can be called again, and `reset` starts another. Never raises."""

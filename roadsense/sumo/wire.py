@@ -6,7 +6,7 @@ the same answer value by value through Python objects, which costs several times
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -46,8 +46,35 @@ def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, S
         commands.append(tc.CMD_SET_VEHICLE_VARIABLE)
     parts.append(_STEP.pack(_STEP.size, tc.CMD_SIMSTEP, until_s))
     commands.append(tc.CMD_SIMSTEP)
-    content = b"".join(parts)
-    return _INT.pack(len(content) + _INT.size) + content, commands
+    return _message(parts), commands
+
+
+def settings_message(variable: int, values: Mapping[str, int | float]) -> tuple[bytes, Sequence[int]]:
+    """The message that sets one variable of several vehicles (vehicle -> value), and the commands in it."""
+    parts = [_set_vehicle(variable, vehicle_id.encode(), _typed_number(value)) for vehicle_id, value in values.items()]
+    return _message(parts), (tc.CMD_SET_VEHICLE_VARIABLE,) * len(parts)
+
+
+def questions_message(variable: int, vehicle_ids: Sequence[str]) -> bytes:
+    """The message that asks for one variable of several vehicles."""
+    return _message([_command(tc.CMD_GET_VEHICLE_VARIABLE, variable, vehicle_id.encode()) for vehicle_id in vehicle_ids])
+
+
+def read_doubles(answer: bytes, count: int) -> list[float]:
+    """The numbers in the answer to a `questions_message` for this many vehicles. Raises as `StepReader.read`."""
+    place, values = 0, []
+    for _ in range(count):
+        place = _check_status(answer, place, tc.CMD_GET_VEHICLE_VARIABLE)
+        place += 1 if answer[place] else 5
+        _, place = read_string(answer, place + 2)  # behind the kind of answer and the variable
+        value, place = _typed(answer, place)
+        values.append(float(value))
+    return values
+
+
+def check_settings(answer: bytes, commands: Sequence[int]) -> None:
+    """That SUMO accepted every command. Raises as `StepReader.read`."""
+    _check_statuses(answer, commands)
 
 
 class StepReader:
@@ -117,8 +144,21 @@ class _UneventfulStep:
         return {**self._values, tc.VAR_TIME: _DOUBLE.unpack_from(answer, time_begin)[0]}, time_end + len(self._after)
 
 
+def _message(parts: Sequence[bytes]) -> bytes:
+    content = b"".join(parts)
+    return _INT.pack(len(content) + _INT.size) + content
+
+
+def _typed_number(value: float) -> bytes:
+    return _SET_INT.pack(tc.TYPE_INTEGER, value) if isinstance(value, int) else _SET_DOUBLE.pack(tc.TYPE_DOUBLE, value)
+
+
 def _set_vehicle(variable: int, vehicle: bytes, value: bytes) -> bytes:
-    content = bytes((tc.CMD_SET_VEHICLE_VARIABLE, variable)) + _INT.pack(len(vehicle)) + vehicle + value
+    return _command(tc.CMD_SET_VEHICLE_VARIABLE, variable, vehicle, value)
+
+
+def _command(command: int, variable: int, vehicle: bytes, value: bytes = b"") -> bytes:
+    content = bytes((command, variable)) + _INT.pack(len(vehicle)) + vehicle + value
     if len(content) + 1 <= _SHORT_LIMIT:
         return bytes((len(content) + 1,)) + content
     return b"\0" + _INT.pack(len(content) + 5) + content
@@ -136,16 +176,22 @@ def _check_statuses(answer: bytes, commands: Sequence[int]) -> int:
         return len(accepted)
     place = 0
     for command in commands:
-        length, answered, result, described = _STATUS.unpack_from(answer, place)
-        if length == 0:  # a long description: the length follows in four bytes
-            answered, result = answer[place + 5], answer[place + 6]
-            (described,) = _INT.unpack_from(answer, place + 7)
-            place += 4
-        place += _STATUS.size
-        if result or described:
-            raise TraCIException(answer[place : place + described].decode(), answered, str(result))
-        if answered != command:
-            raise ValueError(f"an answer to command {answered:#x} where {command:#x} was sent")
+        place = _check_status(answer, place, command)
+    return place
+
+
+def _check_status(answer: bytes, place: int, command: int) -> int:
+    """Read past the status of one command; the place behind it."""
+    length, answered, result, described = _STATUS.unpack_from(answer, place)
+    if length == 0:  # a long description: the length follows in four bytes
+        answered, result = answer[place + 5], answer[place + 6]
+        (described,) = _INT.unpack_from(answer, place + 7)
+        place += 4
+    place += _STATUS.size
+    if result or described:
+        raise TraCIException(answer[place : place + described].decode(), answered, str(result))
+    if answered != command:
+        raise ValueError(f"an answer to command {answered:#x} where {command:#x} was sent")
     return place
 
 

@@ -17,7 +17,7 @@ from roadsense.state import SpeedCommand
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.faults import BROKEN_ANSWER
 from roadsense.sumo.vehicle_layout import VehicleReader
-from roadsense.sumo.wire import StepReader, step_message
+from roadsense.sumo.wire import StepReader, check_settings, read_doubles, step_message
 
 ARRAYS = ("x_m", "y_m", "speed_mps", "accel_mps2", "heading_rad", "lane_position_m", "length_m")
 
@@ -90,6 +90,38 @@ def test_a_simulator_that_dies_while_it_is_awaited_is_let_go(make_session, road)
     assert session.reset(road.options(), seed=3).vehicles.ids
 
 
+@pytest.mark.parametrize("backend", ["traci", "traci-stock"])
+def test_settings_arrive_at_every_car(make_session, road, backend):
+    """Asked back through the stock client's calls: all named cars, nobody else, and nothing is raised."""
+    session = make_session(backend=backend)
+    ids = session.reset(road.options(), seed=1).vehicles.ids
+    stock = session._backend._api.vehicle
+    modes, decels_mps2 = ({car: ask(car) for car in ids} for ask in (stock.getLaneChangeMode, stock.getEmergencyDecel))
+    stock.setEmergencyDecel("V003", 5.0)
+    session.keep_lane(car for car in ids if car != "V002")
+    session.limit_emergency_decel(ids, 6.5)
+    assert {car: stock.getLaneChangeMode(car) for car in ids} == {**dict.fromkeys(ids, 0), "V002": modes["V002"]}
+    assert {car: stock.getEmergencyDecel(car) for car in ids} == {**dict.fromkeys(ids, 6.5), "V003": 5.0}
+    assert modes["V002"] != 0 and min(decels_mps2.values()) > 6.5
+    session.keep_lane(())
+    session.limit_emergency_decel((), 1.0)
+    session.step()
+
+
+@pytest.mark.parametrize("backend", ["traci", "traci-stock"])
+def test_settings_of_a_car_that_is_not_there(make_session, road, backend):
+    for change in (
+        lambda session: session.keep_lane(["V001", "ghost"]),
+        lambda session: session.limit_emergency_decel(["V001", "ghost"], 6),
+    ):
+        session = make_session(backend=backend)
+        session.reset(road.options(), seed=1)
+        with pytest.raises(SumoError, match=r"SUMO refused .*ghost"):
+            change(session)
+        assert session.pid is None
+        session.reset(road.options(), seed=1)
+
+
 def test_cars_of_the_last_scenario_are_not_seen_again(make_session, road):
     session = make_session()
     session.reset(road.options("before", departures={"V001": 0.0, "Z": 0.0}), seed=1)
@@ -147,6 +179,14 @@ def test_the_message_holds_every_command_in_order():
 def test_broken_bytes_end_in_an_expected_exception(answer, commands):
     with contextlib.suppress(*BROKEN_ANSWER):
         StepReader().read(answer, [tc.CMD_SIMSTEP] * commands)
+
+
+@given(st.binary(max_size=300), st.integers(1, 3))
+def test_broken_answers_to_questions_end_in_an_expected_exception(answer, count):
+    with contextlib.suppress(*BROKEN_ANSWER):
+        read_doubles(answer, count)
+    with contextlib.suppress(*BROKEN_ANSWER):
+        check_settings(answer, [tc.CMD_SET_VEHICLE_VARIABLE] * count)
 
 
 @given(st.data())
