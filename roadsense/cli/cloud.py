@@ -115,7 +115,7 @@ def _status(settings: CloudSettings, console: Console) -> int:
                 soft_wrap=True,
             )
     spent = ledger.spent_usd()
-    console.print(f"this month: ${spent:.2f} of ${settings.monthly_limit_usd:.2f}")
+    console.print(f"this month: ${spent:.2f} of ${settings.monthly_limit_usd:.2f}", soft_wrap=True)
     return 0
 
 
@@ -135,7 +135,7 @@ def _down(settings: CloudSettings, console: Console) -> int:
         if entry.settled_usd is None and now - entry.started_at > _SETTLE_AFTER:
             share = min(1.0, (now - entry.started_at) / max(entry.deadline - entry.started_at, timedelta(minutes=1)))
             ledger.settle(entry.launch_id, entry.worst_case_usd * share)
-            console.print(f"launch {entry.launch_id} is over: at most ${entry.worst_case_usd * share:.2f}")
+            console.print(f"launch {entry.launch_id} is over: at most ${entry.worst_case_usd * share:.2f}", soft_wrap=True)
     return 0
 
 

@@ -34,8 +34,13 @@ def _print(result: SoakResult, console: Console) -> None:
         values = (getattr(footprint, entry.name) for footprint in (result.first, result.last, result.end))
         table.add_row(entry.name.replace("_mb", ", MB"), *(f"{value:.0f}" for value in values))
     console.print(table)
-    console.print(f"{result.episodes:,} episodes, {result.steps:,} steps, {result.survived} faults survived, nothing lost, nothing left")
+    console.print(
+        f"{result.episodes:,} episodes, {result.steps:,} steps, {result.survived} faults survived, nothing lost, nothing left",
+        soft_wrap=True,
+    )
     for kind, times_s in result.recoveries_s.items():
         if times_s:
             mean_s = sum(times_s) / len(times_s)
-            console.print(f"{kind}: {len(times_s)}, driving again after {mean_s:.2f} s on average, {max(times_s):.2f} s at worst")
+            console.print(
+                f"{kind}: {len(times_s)}, driving again after {mean_s:.2f} s on average, {max(times_s):.2f} s at worst", soft_wrap=True
+            )

@@ -61,6 +61,22 @@ def check(done, least_faults):
     return table
 
 
+def test_a_long_soak_is_summed_up_in_lines_that_can_be_searched(capsys):
+    """Rich would break them at 80 columns where there is no terminal."""
+    from rich.console import Console
+
+    from roadsense.cli.soak import _print
+    from roadsense.training.soak import FAULTS, Footprint, SoakResult
+
+    held = Footprint(processes=4, ports=2, descriptors=50, memory_mb=604.0, directories=2)
+    recoveries_s = {kind: [1234.5] * 1000 for kind in FAULTS}
+    result = SoakResult(first=held, last=held, end=held, episodes=105_459_000, steps=8_434_315_000, recoveries_s=recoveries_s)
+    _print(result, Console(width=40))
+    printed = capsys.readouterr().out.splitlines()
+    assert f"105,459,000 episodes, 8,434,315,000 steps, {1000 * len(FAULTS)} faults survived, nothing lost, nothing left" in printed
+    assert sum(line.endswith("driving again after 1234.50 s on average, 1234.50 s at worst") for line in printed) == len(FAULTS)
+
+
 @pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_a_minute_of_faults(dataset_dir):
