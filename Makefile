@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 run: $(VENV)/.installed  ## a small but real pipeline: generate, check, train, evaluate, package (about 4 minutes on 2 cores)
-	$(BIN)/python experiments/ppo_convoy.py --total_timesteps 500000 --learning_rate 1e-3 --learning_rate_final 3e-4 --n_steps 4096 --minibatch_size 1024 --training_collision_weight 7 $(RUN_FLAGS)
+	$(BIN)/python experiments/ppo_convoy.py --total_timesteps 500000 $(RUN_FLAGS)
 
 test: $(VENV)/.installed  ## all tests that need neither root nor a display
 	$(BIN)/python -m pytest $(TEST_FLAGS)

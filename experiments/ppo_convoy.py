@@ -8,7 +8,8 @@ How to run
     python experiments/ppo_convoy.py --local                            everything in one process, for a debugger
     ray submit cluster.yaml experiments/ppo_convoy.py                   on a cluster, unchanged
     python experiments/ppo_convoy.py --total_timesteps 1000000 --seed 7
-    Every flag of `roadsense pipeline` works; a running Ray cluster is joined if there is one, else a local one is started.
+    Every flag of `roadsense pipeline` works, and those of the recipe (docs/decisions/0007) are set already; a running Ray cluster is joined
+    if there is one, else a local one is started.
 
 What to expect
     On 2 cores 500,000 steps take about three minutes; fewer may not learn the task. The table at the end shows the learned policy
@@ -18,6 +19,7 @@ What to expect
 import sys
 
 from roadsense.cli import main
+from roadsense.training.recipe import recipe_flags
 
 if __name__ == "__main__":
-    sys.exit(main(["pipeline", *sys.argv[1:]]))
+    sys.exit(main(["pipeline", *recipe_flags(), *sys.argv[1:]]))

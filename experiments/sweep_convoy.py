@@ -22,19 +22,10 @@ import sys
 from pathlib import Path
 
 from roadsense.cli import main
+from roadsense.training.recipe import recipe_flags
 
 DATASET = Path("runs/sweep_dataset")
-RECIPE = {
-    "total_timesteps": "500000",
-    "learning_rate": "1e-3",
-    "learning_rate_final": "1e-4",
-    "ent_coef_final": "0",
-    "n_steps": "4096",
-    "minibatch_size": "1024",
-    "training_collision_weight": "7",
-    "checkpoint_every": "25000",
-    "output_dir": "runs/sweep_convoy",
-}
+OWN = ["--total_timesteps", "500000", "--checkpoint_every", "25000", "--output_dir", "runs/sweep_convoy"]
 
 
 def run(arguments: list[str]) -> int:
@@ -42,7 +33,7 @@ def run(arguments: list[str]) -> int:
     given = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in arguments if word.startswith("--")}
     if "resume" in given:
         return main(["sweep", *arguments])
-    recipe = [word for name, value in RECIPE.items() if name not in given for word in (f"--{name}", value)]
+    recipe = [*recipe_flags(), *OWN]
     if not given & {"dataset_dir", "sumo_cfg"}:
         if not (DATASET / "manifest.json").exists() and (code := main(["generate", "--seed", "42", "--output_dir", str(DATASET)])):
             return code

@@ -10,17 +10,9 @@ from pydantic import Field, field_validator
 
 from roadsense.ablation.variants import VARIANTS
 from roadsense.config import Settings, SumoSettings
+from roadsense.training.recipe import RECIPE
 from roadsense.training.settings import TrainSettings
 
-# What docs/decisions/0007 came to; an ablation of a recipe that does not learn would say nothing.
-RECIPE: Final = TrainSettings(
-    learning_rate=1e-3,
-    learning_rate_final=1e-4,
-    ent_coef_final=0.0,
-    n_steps=4096,
-    minibatch_size=1024,
-    training_collision_weight=7.0,
-)
 # They are set by the ablation itself, run by run.
 _OWN: Final = ("dataset_dir", "sumo_cfg", "seed", "total_timesteps", "output_dir", "run_id", "resume", "skip_eval", "gui")
 

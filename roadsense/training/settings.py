@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from roadsense.config import DEFAULT_EGO_ID, Settings, SumoSettings
-from roadsense.env.settings import Interval, TaskSettings
+from roadsense.env.settings import Interval, Probability, TaskSettings
 from roadsense.model.settings import ModelSettings
 
 
@@ -55,6 +55,12 @@ class TrainSettings(Settings):
     training_horizon_s: float | None = Field(20.0, gt=0, description="longest training episode; evaluation keeps the task's own horizon")
     training_onset_s: Interval = Field(Interval(low=2.0, high=12.0), description="onset of hazards in training episodes cut to that length")
     training_collision_weight: float | None = Field(None, ge=0, description="weight of a collision in training (default: the task's own)")
+    training_hazard_probability: Probability | None = Field(
+        None, description="share of training episodes with a hazard, where a car is ahead (default: the task's own)"
+    )
+    training_distraction_probability: Probability | None = Field(
+        None, description="share of training episodes with a further distraction window at any time (default: the task's own)"
+    )
     training_radio_factor: float | None = Field(
         None, ge=1, le=100, description="training draws radio values from 1/this to this times nominal (default: as the file says)"
     )
@@ -70,18 +76,24 @@ class TrainSettings(Settings):
 
     @property
     def training_task(self) -> TaskSettings:
-        """The task in training: shorter episodes with earlier hazards, so that a batch holds more of them; dearer collisions if asked for.
+        """The task in training: shorter episodes with earlier hazards, so that a batch holds more of them, and more of what is rare.
 
         The policy sees no clock, so the length is no other task to it; twice as many hazards per step taught more in the same number of
-        steps (docs/decisions/0007). What evaluation reports is always the task's own reward.
+        steps, and so did more hazards and more distraction (docs/decisions/0007). What evaluation reports is always the task's own.
         """
+        hazard: dict[str, Any] = {}
         update: dict[str, Any] = {}
         if self.training_horizon_s is not None and self.task.horizon_s > self.training_horizon_s:
-            hazard = self.task.hazard.model_copy(update={"onset_s": self.training_onset_s})
-            update = {"horizon_s": self.training_horizon_s, "hazard": hazard}
+            update["horizon_s"] = self.training_horizon_s
+            hazard["onset_s"] = self.training_onset_s
+        if self.training_hazard_probability is not None:
+            hazard["probability"] = self.training_hazard_probability
+        if self.training_distraction_probability is not None:
+            distraction = {"unrelated_probability": self.training_distraction_probability}
+            update["distraction"] = self.task.distraction.model_copy(update=distraction)
         if self.training_collision_weight is not None:
             update["reward"] = self.task.reward.model_copy(update={"collision": self.training_collision_weight})
-        return self.task.model_copy(update=update)
+        return self.task.model_copy(update={**update, "hazard": self.task.hazard.model_copy(update=hazard)})
 
 
 def fragment_steps(settings: TrainSettings, num_env_runners: int) -> int:

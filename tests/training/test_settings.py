@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from roadsense.cli.flags import Parser, add_settings_flags, settings_from_flags
 from roadsense.config import SumoSettings
 from roadsense.errors import DependencyError
 from roadsense.training.algorithm import ppo_config
 from roadsense.training.env_runner import RolloutSettings
 from roadsense.training.generations import Generations
 from roadsense.training.plan import plan_training
+from roadsense.training.recipe import RECIPE, recipe_flags
 from roadsense.training.settings import TrainSettings
 
 
@@ -31,6 +33,23 @@ def test_a_collision_may_weigh_more_in_training_alone():
     settings = TrainSettings(training_collision_weight=7.0)
     assert (settings.task.reward.collision, settings.training_task.reward.collision) == (5.0, 7.0)
     assert settings.training_task.reward.model_copy(update={"collision": 5.0}) == settings.task.reward
+
+
+def test_what_is_rare_may_be_drawn_more_often_in_training_alone():
+    settings = TrainSettings(training_hazard_probability=0.8, training_distraction_probability=0.7, training_horizon_s=None)
+    task = settings.training_task
+    assert (task.hazard.probability, task.distraction.unrelated_probability) == (0.8, 0.7)
+    assert (settings.task.hazard.probability, settings.task.distraction.unrelated_probability) == (0.6, 0.3)
+    hazard = task.hazard.model_copy(update={"probability": 0.6})
+    distraction = task.distraction.model_copy(update={"unrelated_probability": 0.3})
+    assert task.model_copy(update={"hazard": hazard, "distraction": distraction}) == settings.task
+
+
+def test_the_recipe_survives_being_flags():
+    parser = Parser()
+    add_settings_flags(parser, TrainSettings)
+    assert settings_from_flags(TrainSettings, parser.parse_args(recipe_flags())) == RECIPE
+    assert len(recipe_flags()) >= 16 and TrainSettings() != RECIPE
 
 
 def test_a_gpu_is_used_only_when_asked_for_and_only_where_there_is_one(monkeypatch, tmp_path):

@@ -38,6 +38,8 @@ _LEARNING: Final = (
     "minibatch_size",
     "training_horizon_s",
     "training_collision_weight",
+    "training_hazard_probability",
+    "training_distraction_probability",
     "training_radio_factor",
 )
 # Weights of a network of another shape do not fit: population based training hands these on as they are.
