@@ -23,7 +23,6 @@ from typing import Any
 
 from roadsense.cli import main
 from roadsense.evaluation.reference import REFERENCE_POLICIES
-from roadsense.training.recipe import recipe_flags
 
 # (figure of metrics.json, heading, factor, digits)
 FIGURES = [
@@ -100,7 +99,7 @@ def run(arguments: list[str]) -> int:
     for seed in seeds:
         trained, judged = out / f"seed_{seed}", out / f"seed_{seed}_evaluation{list_name}"
         training = ["--dataset_dir", str(dataset), "--total_timesteps", str(flags.total_timesteps), "--seed", seed, "--skip_eval"]
-        step(trained / "model_final.zip", ["train", *training, "--output_dir", str(trained), *recipe_flags(), *further])
+        step(trained / "model_final.zip", ["train", *training, "--output_dir", str(trained), "--recipe", *further])
         step(judged / "metrics.json", ["evaluate", *rounds, "--run", str(trained), "--no_references", "--output_dir", str(judged)])
         tables = [str(judged / "episodes.parquet"), str(references / "episodes.parquet")]
         step(

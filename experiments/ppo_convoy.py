@@ -19,7 +19,6 @@ What to expect
 import sys
 
 from roadsense.cli import main
-from roadsense.training.recipe import recipe_flags
 
 if __name__ == "__main__":
-    sys.exit(main(["pipeline", *recipe_flags(), *sys.argv[1:]]))
+    sys.exit(main(["pipeline", "--recipe", *sys.argv[1:]]))

@@ -22,7 +22,6 @@ import sys
 from pathlib import Path
 
 from roadsense.cli import main
-from roadsense.training.recipe import recipe_flags
 
 DATASET = Path("runs/sweep_dataset")
 OWN = ["--total_timesteps", "500000", "--checkpoint_every", "25000", "--output_dir", "runs/sweep_convoy"]
@@ -33,12 +32,12 @@ def run(arguments: list[str]) -> int:
     given = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in arguments if word.startswith("--")}
     if "resume" in given:
         return main(["sweep", *arguments])
-    recipe = [*recipe_flags(), *OWN]
+    dataset = []
     if not given & {"dataset_dir", "sumo_cfg"}:
         if not (DATASET / "manifest.json").exists() and (code := main(["generate", "--seed", "42", "--output_dir", str(DATASET)])):
             return code
-        recipe += ["--dataset_dir", str(DATASET)]
-    return main(["sweep", *recipe, *arguments])
+        dataset = ["--dataset_dir", str(DATASET)]
+    return main(["sweep", "--recipe", *OWN, *dataset, *arguments])
 
 
 if __name__ == "__main__":

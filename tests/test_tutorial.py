@@ -14,9 +14,8 @@ from roadsense.cli import main
 # What is written there -> what is run here. Each must be there, so that none outlives a change of the page.
 SMALLER = {
     "--seed 42": "--seed 42 --train_count 5 --eval_count 5",
-    "--total_timesteps 500000": "--total_timesteps 1600 --eval_episodes 2 --num_env_runners 2 --num_envs_per_env_runner 2",
-    "--n_steps 4096": "--n_steps 400",
-    "--minibatch_size 1024": "--minibatch_size 200",
+    "--total_timesteps 500000": "--total_timesteps 1600 --eval_episodes 2 --num_env_runners 2 --num_envs_per_env_runner 2 "
+    "--n_steps 400 --minibatch_size 200",
     "--output runs/tutorial/report.html": "--output runs/tutorial/report.html --replays 1",
     "--rounds 3": "--eval_episodes 2",
     "--dataset_dir runs/tutorial/dataset --compare ttc_radio": "--dataset_dir runs/tutorial/dataset --compare ttc_radio --eval_episodes 1",

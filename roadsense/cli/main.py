@@ -86,7 +86,7 @@ def _run(words: Sequence[str]) -> int:
             sub.set_defaults(run_command=module.run)
     words, job_flags = _split(words) if name == "cloud" else (words, [])
     flags, unknown = parser.parse_known_args(words)
-    flags.job_flags = job_flags
+    flags.words, flags.job_flags = words, job_flags
     if unknown:
         known = [option for action in commands.choices[flags.command]._actions for option in action.option_strings]
         raise UsageError(f"{flags.command} has no {unknown[0]}{suggest(unknown[0], known)}; see roadsense {flags.command} --help")

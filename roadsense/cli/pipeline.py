@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ _GENERATE_FLAGS = ("base_dir", "train_count", "eval_count")
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of `train`, and those of `generate` that it lacks."""
     add_settings_flags(parser, TrainSettings)
+    train.add_recipe_flag(parser)
     train.add_quiet_flag(parser)
     for name in _GENERATE_FLAGS:
         field = GenerateSettings.model_fields[name]
@@ -44,7 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(flags: argparse.Namespace) -> int:
     """Run all steps, or with --dry_run only say what they would be."""
     if flags.job is not None:
-        return run_job(flags.job, without_job(sys.argv[1:]))
+        return run_job(flags.job, without_job(flags.words))
     settings = train.settings(flags)
     needs_dataset = settings.dataset_dir is None and settings.sumo_cfg is None
     generation = _generation(flags, settings) if needs_dataset else None

@@ -9,11 +9,13 @@ from rich.console import Console
 
 from roadsense.cli.flags import add_settings_flags, settings_from_flags
 from roadsense.cli.storage import bring_here
+from roadsense.cli.train import add_recipe_flag
 from roadsense.cloud.object_store import is_remote
 from roadsense.errors import UsageError
 from roadsense.evaluation.table import table_console
 from roadsense.sweep.run import describe, planned, run_sweep
 from roadsense.sweep.table import print_table
+from roadsense.training.recipe import RECIPE_VALUES
 from roadsense.training.sweep.files import SweepLayout
 from roadsense.training.sweep.settings import SweepSettings
 from roadsense.training.sweep.space import known_keys, parse_space
@@ -41,6 +43,7 @@ _MAY_CHANGE = frozenset(
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """One flag per setting, and what is varied."""
     add_settings_flags(parser, SweepSettings)
+    add_recipe_flag(parser)
     parser.add_argument(
         "--vary",
         action="append",
@@ -77,7 +80,7 @@ def settings(flags: argparse.Namespace) -> SweepSettings:
         raise UsageError(f"--resume {flags.resume}: a sweep goes on where its directory is; copy it here first, with all its files")
     bring_here(flags)
     if flags.resume is None:
-        return settings_from_flags(SweepSettings, flags, {"space": parse_space(flags.vary)})
+        return settings_from_flags(SweepSettings, flags, {**(RECIPE_VALUES if flags.recipe else {}), "space": parse_space(flags.vary)})
     recorded = SweepLayout(Path(flags.resume)).read().settings
     if flags.vary:
         raise UsageError("--vary with --resume: the trials are drawn already; leave it out, or start a new sweep")

@@ -11,6 +11,7 @@ from roadsense.cli.lost_dataset import generate_again
 from roadsense.cli.storage import bring_here
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.experiment import run_experiment, show_result
+from roadsense.training.recipe import RECIPE_VALUES
 from roadsense.training.settings import TrainSettings
 
 # What may differ between a run and its continuation; anything else would make it another run.
@@ -37,7 +38,16 @@ _MAY_CHANGE = frozenset(
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """One flag per setting."""
     add_settings_flags(parser, TrainSettings)
+    add_recipe_flag(parser)
     add_quiet_flag(parser)
+
+
+def add_recipe_flag(parser: argparse.ArgumentParser) -> None:
+    """Where the settings begin."""
+    told = ", ".join(f"{name} {value:g}" for name, value in RECIPE_VALUES.items())
+    parser.add_argument(
+        "--recipe", action="store_true", help=f"begin with the recipe of docs/decisions/0007 ({told}); a resumed run keeps its own"
+    )
 
 
 def add_quiet_flag(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +72,7 @@ def settings(flags: argparse.Namespace) -> TrainSettings:
     """
     bring_here(flags)
     if flags.resume is None:
-        return settings_from_flags(TrainSettings, flags)
+        return settings_from_flags(TrainSettings, flags, RECIPE_VALUES if flags.recipe else None)
     recorded = TrainSettings.load_json(RunLayout(Path(flags.resume)).config, RunDirectoryError)
     # The run's own directory comes from --resume: the run may have been moved since.
     base = recorded.model_dump() | {"output_dir": None, "run_id": recorded.run_id}

@@ -89,7 +89,7 @@ def command_line(root: Path) -> list[str]:
         shutil.rmtree(run_directory)  # interrupted before its first checkpoint
     channel = root / "input" / "data" / DATASET_CHANNEL
     dataset = [f"--dataset_dir={channel}"] if channel.is_dir() else []
-    return ["pipeline", f"--output_dir={run_directory}", *dataset, *words]
+    return ["pipeline", "--recipe", f"--output_dir={run_directory}", *dataset, *words]
 
 
 def run_training(root: Path) -> int:

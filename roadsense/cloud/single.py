@@ -34,7 +34,7 @@ def single_boot_script(cluster_boot: str, launch: Launch, image: str, words: Seq
     _, docker, after = rest.partition(_GUARD_ENDS)
     if not guard or not docker:
         raise CloudError("UserData in the cluster file is not the project's own, so --single cannot build on it; take it from there")
-    job = " ".join(shlex.quote(word) for word in ("pipeline", "--job", f"/launch/{LAUNCH_FILE}", *words))
+    job = " ".join(shlex.quote(word) for word in ("pipeline", "--recipe", "--job", f"/launch/{LAUNCH_FILE}", *words))
     registry = image.split("/")[0]
     return (
         f"{before}{docker}{after}"

@@ -1,8 +1,8 @@
-"""The recipe of the convoy: what docs/decisions/0007 came to. Experiments, `make run` and ablations begin with it."""
+"""The recipe of the convoy: what docs/decisions/0007 came to. `--recipe`, `make run`, the experiments and the ablations begin with it."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from roadsense.training.settings import TrainSettings
 
@@ -18,6 +18,4 @@ RECIPE: Final = TrainSettings(
 )
 
 
-def recipe_flags() -> list[str]:
-    """The recipe as flags of `roadsense train`, `pipeline` or `sweep`; of flags that come twice the last one counts."""
-    return [word for name in sorted(RECIPE.model_fields_set) for word in (f"--{name}", f"{getattr(RECIPE, name):g}")]
+RECIPE_VALUES: Final[dict[str, Any]] = {name: getattr(RECIPE, name) for name in sorted(RECIPE.model_fields_set)}

@@ -101,7 +101,14 @@ def test_a_job_without_its_configuration_says_so(tmp_path):
 def test_hyperparameters_become_flags(tmp_path):
     given = {"total_timesteps": "\"5000\"", "skip_eval": "True", "gui": "false", "sagemaker_program": "x", "seed": "3"}  # fmt: skip
     words = command_line(opt_ml(tmp_path, None, given))
-    assert words == ["pipeline", f"--output_dir={tmp_path}/checkpoints/run", "--total_timesteps=5000", "--skip_eval", "--seed=3"]
+    assert words == [
+        "pipeline",
+        "--recipe",
+        f"--output_dir={tmp_path}/checkpoints/run",
+        "--total_timesteps=5000",
+        "--skip_eval",
+        "--seed=3",
+    ]
 
 
 def test_a_channel_is_what_is_trained_on(dataset_dir, tmp_path):

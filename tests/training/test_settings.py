@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from roadsense.cli.flags import Parser, add_settings_flags, settings_from_flags
+from roadsense.cli import train
+from roadsense.cli.flags import Parser
 from roadsense.config import SumoSettings
 from roadsense.errors import DependencyError
 from roadsense.training.algorithm import ppo_config
 from roadsense.training.env_runner import RolloutSettings
 from roadsense.training.generations import Generations
 from roadsense.training.plan import plan_training
-from roadsense.training.recipe import RECIPE, recipe_flags
+from roadsense.training.recipe import RECIPE
 from roadsense.training.settings import TrainSettings
 
 
@@ -45,11 +46,22 @@ def test_what_is_rare_may_be_drawn_more_often_in_training_alone():
     assert task.model_copy(update={"hazard": hazard, "distraction": distraction}) == settings.task
 
 
-def test_the_recipe_survives_being_flags():
+def settings_of(*words):
     parser = Parser()
-    add_settings_flags(parser, TrainSettings)
-    assert settings_from_flags(TrainSettings, parser.parse_args(recipe_flags())) == RECIPE
-    assert len(recipe_flags()) >= 16 and TrainSettings() != RECIPE
+    train.add_flags(parser)
+    return train.settings(parser.parse_args(words))
+
+
+def test_the_recipe_is_where_the_settings_begin_and_own_flags_win():
+    assert settings_of("--recipe") == RECIPE != TrainSettings()
+    assert settings_of("--learning_rate", "0.5", "--recipe") == RECIPE.model_copy(update={"learning_rate": 0.5})
+    assert settings_of() == TrainSettings()
+
+
+def test_a_resumed_run_keeps_its_own_settings(tmp_path):
+    recorded = TrainSettings(total_timesteps=5, run_id="run")
+    (tmp_path / "config.json").write_text(recorded.model_dump_json())
+    assert settings_of("--resume", str(tmp_path), "--recipe").learning_rate == recorded.learning_rate
 
 
 def test_a_gpu_is_used_only_when_asked_for_and_only_where_there_is_one(monkeypatch, tmp_path):
