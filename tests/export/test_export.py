@@ -46,9 +46,10 @@ def test_an_artifact_that_differs_from_torch_is_not_kept(policies, compiler, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_scale_of_int8_is_not_kept(policies, tmp_path, monkeypatch):
+@pytest.mark.parametrize("narrow", [1.25, 4])
+def test_a_wrong_scale_of_int8_is_not_kept(policies, tmp_path, monkeypatch, narrow):
     whole = tflite_file.Quantization.of_range
-    monkeypatch.setattr(tflite_file.Quantization, "of_range", lambda low, high: whole(low / 4, high / 4))
+    monkeypatch.setattr(tflite_file.Quantization, "of_range", lambda low, high: whole(low / narrow, high / narrow))
     with pytest.raises(DefectsFoundError, match="encoder_int8"):
         export(policies["max"], tmp_path / "export", ("tflite",), int8=True)
     assert list(tmp_path.iterdir()) == []
