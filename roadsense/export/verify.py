@@ -49,8 +49,9 @@ class Tolerance:
         return self.gate == 0
 
 
-# Measured over three backends, 24,000 recorded observations and a policy of 1,000,000 steps: 3.5e-7 (docs/decisions/0008).
-FLOAT: Final = Tolerance(parameters=1e-6, usual_parameters=1e-6, action=2e-6, gate=0.0)
+# Measured over three backends, four policies of 1,000,000 steps and 34,000 recorded observations: 5.2e-7, action 2.4e-7
+# (docs/decisions/0008).
+FLOAT: Final = Tolerance(parameters=2e-6, usual_parameters=2e-6, action=2e-6, gate=0.0)
 # Sound exports of four policies: at most 0.07, in 99 of 100 cases 0.02; action 0.023, gate 0.06 %.
 # Ranges 20 % too narrow: 0.21, 0.13, 0.13, 0.3 % at least (docs/decisions/0008).
 INT8: Final = Tolerance(parameters=0.12, usual_parameters=0.04, action=0.05, gate=0.02)
