@@ -129,6 +129,6 @@ def test_the_single_machine_arms_its_end_first_and_ends_itself(repository, aws):
     boot = request["UserData"]
     assert subprocess.run(["bash", "-n"], input=boot, text=True).returncode == 0
     assert boot.index("shutdown -h") < boot.index("docker run") < boot.rindex("shutdown -h now")
-    assert "roadsense-guard" not in boot and "'a b'" in boot and "pipeline --job /launch/roadsense_launch.json" in boot
+    assert "roadsense-guard" not in boot and "'a b'" in boot and "pipeline --recipe --job /launch/roadsense_launch.json" in boot
     assert request["InstanceMarketOptions"]["MarketType"] == "spot"
     boto3.client("ec2").run_instances(**(request | {"ImageId": "ami-12c6146b", "SecurityGroupIds": [], "IamInstanceProfile": {}}))

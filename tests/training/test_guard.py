@@ -1,5 +1,6 @@
 """The guard: what a killed driver started is ended, what a driver leaves on purpose is not."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,9 +24,17 @@ def launch():
     return driver, psutil.Process(int(driver.stdout.readline()))
 
 
+def guards_of(driver):
+    found = []
+    for child in psutil.Process(driver.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # the sleeper's parent ends meanwhile
+            found += [child] if "guard.py" in " ".join(child.cmdline()) else []
+    return found
+
+
 def test_an_orphan_of_a_killed_driver_is_ended():
     driver, sleeper = launch()
-    guards = [child for child in psutil.Process(driver.pid).children() if "guard.py" in " ".join(child.cmdline())]
+    guards = guards_of(driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.communicate()
     assert psutil.wait_procs([sleeper, *guards], timeout=10)[1] == []
@@ -33,7 +42,7 @@ def test_an_orphan_of_a_killed_driver_is_ended():
 
 def test_after_a_goodbye_nothing_is_touched():
     driver, sleeper = launch()
-    guards = [child for child in psutil.Process(driver.pid).children() if "guard.py" in " ".join(child.cmdline())]
+    guards = guards_of(driver)
     driver.communicate("\n", timeout=20)
     assert driver.returncode == 0
     assert psutil.wait_procs(guards, timeout=10)[1] == []
