@@ -173,7 +173,8 @@ def _prove(scratch: Path, policy: Policy, network: Network, artifacts: Mapping[s
         verifications[name] = found
         if found.failures:
             shown = "; ".join(found.failures[:_MOST_FAILURES])
-            failed.append(f"{name} is not equal to torch in {len(found.failures)} of {len(cases)} cases ({shown})")
+            more = len(found.failures) - _MOST_FAILURES
+            failed.append(f"{name} is not equal to torch in {len(cases)} cases ({shown}{f'; and {more} more' if more > 0 else ''})")
     if failed:
         raise DefectsFoundError(f"{'; '.join(failed)}; deleted, nothing was exported")
     return verifications

@@ -77,7 +77,7 @@ class LeanBackend(TraciBackend):
             send_message(self._api, questions_message(tc.VAR_EMERGENCY_DECEL, vehicle_ids))
             decels_mps2 = read_doubles(receive_message(self._api), len(vehicle_ids))
         harder = [vehicle_id for vehicle_id, decel_mps2 in zip(vehicle_ids, decels_mps2, strict=True) if decel_mps2 > limit_mps2]
-        self._set(tc.VAR_EMERGENCY_DECEL, dict.fromkeys(harder, limit_mps2), doing)
+        self._set(tc.VAR_EMERGENCY_DECEL, dict.fromkeys(harder, float(limit_mps2)), doing)  # SUMO refuses an integer here
 
     def _set(self, variable: int, values: Mapping[str, int | float], doing: str) -> None:
         if not values:

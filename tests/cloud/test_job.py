@@ -118,6 +118,16 @@ def test_the_word_job_does_not_reach_the_job():
     assert without_job(["--job=l.json", "--run_id", "pipeline"]) == ["pipeline", "--run_id", "pipeline"]
 
 
+def test_the_words_of_a_recipe_reach_the_job(monkeypatch):
+    """An experiment calls the command line with words of its own in front; they are not in the process's arguments."""
+    from roadsense.cli import main, pipeline
+
+    handed = []
+    monkeypatch.setattr(pipeline, "run_job", lambda file, words: handed.append((file, words)) or 0)
+    assert main(["pipeline", "--recipe", "--job", "l.json", "--seed", "1"]) == 0
+    assert [(str(file), words) for file, words in handed] == [("l.json", ["pipeline", "--recipe", "--seed", "1"])]
+
+
 def test_the_single_machine_arms_its_end_first_and_ends_itself(repository, aws):
     """Its boot script was never run: it needs Docker and a registry."""
     from roadsense.cloud.cluster_file import read_cluster_file

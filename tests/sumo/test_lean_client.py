@@ -103,6 +103,8 @@ def test_settings_arrive_at_every_car(make_session, road, backend):
     assert {car: stock.getLaneChangeMode(car) for car in ids} == {**dict.fromkeys(ids, 0), "V002": modes["V002"]}
     assert {car: stock.getEmergencyDecel(car) for car in ids} == {**dict.fromkeys(ids, 6.5), "V003": 5.0}
     assert modes["V002"] != 0 and min(decels_mps2.values()) > 6.5
+    session.limit_emergency_decel(ids, 6)  # a whole number is one as well
+    assert stock.getEmergencyDecel("V002") == 6.0
     session.keep_lane(())
     session.limit_emergency_decel((), 1.0)
     session.step()
