@@ -85,9 +85,9 @@ def soak(settings: SoakSettings, say: Callable[[str], None]) -> SoakResult:
     Dataset.load(settings.dataset_dir)
     with guarded(), _Torment(settings) as torment:
         torment.wait_for_first_steps()
-        first = torment.footprint()
+        first = torment.settled_footprint()
         recoveries_s = torment.run(say)
-        last = torment.footprint()
+        last = torment.settled_footprint()
         episodes, steps = torment.total(Slot.EPISODES), torment.total(Slot.STEPS)
         end = torment.end()
     return SoakResult(first=first, last=last, end=end, episodes=episodes, steps=steps, recoveries_s=recoveries_s)
@@ -159,6 +159,17 @@ class _Torment:
     def total(self, slot: Slot) -> int:
         """Sum over the workers."""
         return int(sum(self._read(worker, slot) for worker in range(len(self._workers))))
+
+    def settled_footprint(self) -> Footprint:
+        """While every worker has a simulator: one that is replacing it (`sumo.recycle_every`) has none for a tenth of a second.
+
+        What does not settle is returned as it was last seen, so that a process too many or too few shows.
+        """
+        deadline_s = time.monotonic() + _END_TIMEOUT_S
+        workers = len(self._workers)
+        while ((footprint := self.footprint()).processes, footprint.ports) != (2 * workers, workers) and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
+        return footprint
 
     def footprint(self, among: set[int] | None = None) -> Footprint:
         """Now; of the processes `among`, else of all that were seen."""

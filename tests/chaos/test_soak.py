@@ -86,6 +86,13 @@ def test_a_minute_of_faults(dataset_dir):
     assert all(kind in done.stdout for kind in ("simulator killed", "simulator stopped", "worker killed"))
 
 
+@pytest.mark.timeout(120)
+def test_simulators_that_are_being_replaced_are_not_counted_as_lost(dataset_dir):
+    """Every second episode begins with a new process, so that many a look falls between two of them."""
+    for _ in range(3):
+        check(soak(dataset_dir, "--minutes", 0.02, "--fault_every", 60, "--set", "sumo.recycle_every=1"), least_faults=0)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_half_an_hour_of_faults(dataset_dir):
