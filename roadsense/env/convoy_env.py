@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import gymnasium
 import numpy as np
@@ -22,9 +22,11 @@ from roadsense.env.episodes import (
     recorded_plan,
 )
 from roadsense.env.observation import Observation, observe
+from roadsense.env.outcome import Outcome
+from roadsense.env.record import EpisodeRecord
 from roadsense.env.reward import Reward
 from roadsense.env.settings import TaskSettings
-from roadsense.env.task import ConvoyEpisode, StepResult
+from roadsense.env.task import ConvoyEpisode
 from roadsense.errors import UsageError
 from roadsense.extensions import import_callable
 from roadsense.peer_set import action_space, observation_space
@@ -35,6 +37,15 @@ from roadsense.scenario.route_geometry import LanePaths
 from roadsense.seeding import stream, sumo_seed
 from roadsense.state import SimulatorState
 from roadsense.sumo.session import SumoSession
+
+
+class ConcludedStep(NamedTuple):
+    """What a step led to; `record` is there when `outcome` is."""
+
+    observation: Observation
+    reward: float
+    outcome: Outcome | None
+    record: EpisodeRecord | None
 
 
 class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
@@ -146,7 +157,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._plan_in_hand = None
         self._plan_in_hand = self._plan(options or {})
         self._start(self._plan_in_hand)
-        return self._observation, self._info()
+        return self._observation, dict(self._names)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Drive one step of 0.1 s. After the last step of an episode `info["record"]` holds its `EpisodeRecord`.
@@ -159,10 +170,9 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def begin_step(self, action: NDArray[np.float32]) -> None:
         """First half of `step`, for callers that begin the steps of several environments before they finish any. Raises as `step`."""
-        if self._episode is None:
-            raise UsageError("step() was called without a running episode; call reset() first")
+        episode = self._running("step")
         self._braking = _braking(action)
-        self._simulator.begin_step(self._episode.before_step(self._braking, self._state))
+        self._simulator.begin_step(episode.before_step(self._braking, self._state))
 
     def await_step(self) -> None:
         """Between the halves: wait for SUMO. Raises as `step`, and UsageError without a `begin_step`."""
@@ -170,20 +180,26 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def finish_step(self) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Second half of `step`: wait for SUMO. Raises as `step`, and UsageError without a `begin_step`."""
-        if self._episode is None:
-            raise UsageError("finish_step() was called without a running episode; call reset() and begin_step() first")
-        before = self._state
-        self._state = self._simulator.finish_step()
-        result = self._episode.after_step(self._braking, before, self._state)
-        if self._episode.plan.scenario.ego_id in self._state.vehicles.index:
-            self._observation = self._observe(self._episode, self._braking)
-        info = self._info(result)
-        if result.outcome is None:
-            return self._observation, result.reward, False, False, info
-        info["record"] = self._episode.record(result.outcome)
+        episode = self._running("finish_step")
+        observation, reward, outcome, record = self.conclude_step()
+        told = {"reward_terms": episode.reward_terms(), "outcome": None if outcome is None else outcome.value}
+        info: dict[str, Any] = {**self._names, **told}
+        if outcome is None:
+            return observation, reward, False, False, info
+        info["record"] = record
+        return observation, reward, outcome.is_terminal, not outcome.is_terminal, info
+
+    def conclude_step(self) -> ConcludedStep:
+        """`finish_step` without Gymnasium's dress, which costs as much as its content. Raises as `finish_step`."""
+        episode = self._running("finish_step")
+        state = self._state = self._simulator.finish_step()
+        reward, outcome = episode.after_step(self._braking, state)
+        if episode.ego_id in state.vehicles.index:
+            self._observation = self._observe(episode, self._braking)
+        if outcome is None:
+            return ConcludedStep(self._observation, reward, None, None)
         self._episode = None
-        terminated = result.outcome.is_terminal
-        return self._observation, result.reward, terminated, not terminated, info
+        return ConcludedStep(self._observation, reward, outcome, episode.record(outcome))
 
     def close(self) -> None:
         """End SUMO; the environment can be reset again afterwards."""
@@ -227,6 +243,11 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self._session is None:
             self._session = SumoSession(self._sumo_settings, ego_id=(*self.dataset.train, *self.dataset.eval)[0].ego_id)
         return self._session
+
+    def _running(self, asked: str) -> ConvoyEpisode:
+        if self._episode is None:
+            raise UsageError(f"{asked}() was called without a running episode; call reset() first")
+        return self._episode
 
     def _new_source(self, assignment: Assignment) -> EpisodeSource:
         if self._scenario_mode == "eval":
@@ -289,11 +310,6 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self._equipped_ids = tuple(vehicle_id for vehicle_id in ids if scenario.is_equipped(vehicle_id))
             self._equipped_among = ids
         return self._equipped_ids
-
-    def _info(self, result: StepResult | None = None) -> dict[str, Any]:
-        if result is None:
-            return dict(self._names)
-        return {**self._names, "reward_terms": result.terms, "outcome": None if result.outcome is None else result.outcome.value}
 
 
 def open_dataset(dataset_dir: str | Path | None, sumo_cfg: str | Path | None, ego_id: str = DEFAULT_EGO_ID) -> Dataset:

@@ -5,29 +5,22 @@ SUMO's lanes are polylines, so the heading jumps at their corners; over a second
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from typing import Final
 
+from roadsense.compiled import compiled
 from roadsense.config import STEP_LENGTH_S
+from roadsense.state import FloatArray
 
 WINDOW_STEPS: Final = 10
 
 
-class Cornering:
-    """Remembers by how much the heading turned in the steps of the last second."""
+@compiled
+def lateral_accel_mps2(turns_rad: FloatArray, speed_mps: float) -> float:
+    """Mean lateral acceleration over the last second, never negative; `turns_rad` is by how much the heading turned in each step so far.
 
-    def __init__(self, heading_rad: float) -> None:
-        self._heading_rad = heading_rad
-        self._turns_rad: deque[float] = deque(maxlen=WINDOW_STEPS)
-
-    def lateral_accel_mps2(self, heading_rad: float, speed_mps: float) -> float:
-        """Add the heading after a step; the mean lateral acceleration over the last second, never negative."""
-        self._turns_rad.append(_wrapped(heading_rad - self._heading_rad))
-        self._heading_rad = heading_rad
-        # Less than a second of history would take one corner of the polyline for a sharp bend.
-        return speed_mps * abs(sum(self._turns_rad)) / (WINDOW_STEPS * STEP_LENGTH_S)
-
-
-def _wrapped(angle_rad: float) -> float:
-    return (angle_rad + math.pi) % (2 * math.pi) - math.pi
+    Less than a second of history counts as one that began straight on: else one corner of the polyline would be a sharp bend.
+    """
+    turned_rad = 0.0
+    for step in range(max(0, len(turns_rad) - WINDOW_STEPS), len(turns_rad)):
+        turned_rad += turns_rad[step]
+    return speed_mps * abs(turned_rad) / (WINDOW_STEPS * STEP_LENGTH_S)

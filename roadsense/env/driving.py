@@ -21,6 +21,7 @@ from roadsense.state import SpeedCommand
 _REMEMBERED_STEPS: Final = 20
 # Larger deviations are manoeuvres (a gear change, the begin of braking), not the small noise of driving on.
 _LARGEST_NOISE_MPS: Final = 0.1
+_INDEPENDENT: Final = math.sqrt(2 / 3)
 
 
 class SpeedNoise:
@@ -42,7 +43,7 @@ class SpeedNoise:
         self._speeds_mps.append(speed_mps)
         if len(self._speeds_mps) == self._speeds_mps.maxlen:
             before, middle, after = self._speeds_mps
-            deviation_mps = math.sqrt(2 / 3) * (middle - (before + after) / 2)
+            deviation_mps = _INDEPENDENT * (middle - (before + after) / 2)
             self._values_mps.append(min(_LARGEST_NOISE_MPS, max(-_LARGEST_NOISE_MPS, deviation_mps)))
 
     def interrupt(self) -> None:
@@ -75,6 +76,7 @@ class EgoDriver:
         self._rng = rng
         self._noise = SpeedNoise(recent_speeds_mps)
         self._held_speed_mps: float | None = None
+        self._release = SpeedCommand(ego_id, None)
 
     def command(self, action: float, speed_mps: float, time_s: float) -> SpeedCommand:
         """The ego's command: braking above the release threshold, else holding while distracted, else the attentive driver."""
@@ -82,12 +84,12 @@ class EgoDriver:
             self._held_speed_mps = None
             self._noise.interrupt()
             braked_mps = speed_mps - self._settings.max_braking_mps2 * action * STEP_LENGTH_S
-            return SpeedCommand(vehicle_id=self._ego_id, speed_mps=max(0.0, braked_mps))
+            return SpeedCommand(self._ego_id, max(0.0, braked_mps))
         if self._script.is_distracted(time_s):
-            return SpeedCommand(vehicle_id=self._ego_id, speed_mps=self._hold(speed_mps))
+            return SpeedCommand(self._ego_id, self._hold(speed_mps))
         self._held_speed_mps = None
         self._noise.watch(speed_mps)
-        return SpeedCommand(vehicle_id=self._ego_id, speed_mps=None)
+        return self._release
 
     def _hold(self, speed_mps: float) -> float:
         if self._held_speed_mps is None:

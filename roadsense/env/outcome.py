@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from roadsense.env.situation import Situation
 from roadsense.state import SimulatorState
 
 
@@ -24,23 +23,35 @@ class Outcome(StrEnum):
         return self in (Outcome.COLLISION, Outcome.EGO_REAR_ENDED, Outcome.LEFT_ROAD)
 
 
-def judge(
-    state: SimulatorState, situation: Situation | None, ego_id: str, *, corners_too_hard: bool, horizon_reached: bool
-) -> Outcome | None:
-    """The outcome after a step, or None while the episode goes on.
-
-    A collision is a bumper gap below 0 along the route, or SUMO's report with the ego as the collider, whichever comes first.
-    `corners_too_hard` says that a car at this speed would have left the bend.
-    """
-    if situation is not None and situation.gap_m < 0:
+def ego_contact(state: SimulatorState, ego_id: str) -> Outcome | None:
+    """What SUMO's collision reports of this step mean for the ego: it ran into somebody, somebody into it, or (None) neither."""
+    if not state.collisions:
+        return None
+    if any(collision.collider_id == ego_id for collision in state.collisions):
         return Outcome.COLLISION
-    if state.collisions:
-        if any(collision.collider_id == ego_id for collision in state.collisions):
-            return Outcome.COLLISION
-        if any(collision.victim_id == ego_id for collision in state.collisions):
-            return Outcome.EGO_REAR_ENDED
-    if situation is None:
-        return Outcome.ROUTE_ENDED if ego_id in state.arrived_ids else Outcome.LEFT_ROAD
+    if any(collision.victim_id == ego_id for collision in state.collisions):
+        return Outcome.EGO_REAR_ENDED
+    return None
+
+
+def judge(*, gap_m: float, contact: Outcome | None, corners_too_hard: bool, horizon_reached: bool) -> Outcome | None:
+    """The outcome after a step with the ego on the road, or None while the episode goes on.
+
+    A collision is a bumper gap below 0 along the route, or SUMO's report with the ego as the collider (`ego_contact`), whichever comes
+    first. `corners_too_hard` says that a car at this speed would have left the bend.
+    """
+    if gap_m < 0.0:
+        return Outcome.COLLISION
+    if contact is not None:
+        return contact
     if corners_too_hard:
         return Outcome.LEFT_ROAD
     return Outcome.SAFE if horizon_reached else None
+
+
+def judge_vanished(state: SimulatorState, ego_id: str) -> Outcome:
+    """The outcome after a step with the ego no longer on the road."""
+    contact = ego_contact(state, ego_id)
+    if contact is not None:
+        return contact
+    return Outcome.ROUTE_ENDED if ego_id in state.arrived_ids else Outcome.LEFT_ROAD

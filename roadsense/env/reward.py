@@ -12,13 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from roadsense.compiled import compiled
 from roadsense.config import STEP_LENGTH_S
 from roadsense.env.outcome import Outcome
 from roadsense.env.settings import RewardWeights
-from roadsense.env.situation import Situation
+from roadsense.env.situation import Situation, required_decel_mps2
 from roadsense.errors import ConfigError
 from roadsense.extensions import import_callable
 from roadsense.features import RELEASE_THRESHOLD
+from roadsense.state import FloatArray
 
 TERM_NAMES: Final = ("progress", "collision", "unsafe", "braking", "jerk")
 
@@ -28,7 +32,6 @@ _FULL_DECEL_MPS2 = 8.0
 # Impact speed at which the collision term is 1.5: what a car's crash structure is tested for is 13.9 m/s (50 km/h).
 _REFERENCE_IMPACT_MPS = 14.0
 _SLOWEST_LIMIT_MPS = 1.0  # a network may have lanes with a limit of 0
-_NOTHING: Final = dict.fromkeys(TERM_NAMES, 0.0)
 
 
 class StepView(NamedTuple):
@@ -46,38 +49,51 @@ class StepView(NamedTuple):
 
 
 class Reward:
-    """The built-in terms and the user's own, with their weights.
+    """The weights of the built-in terms, and the user's own terms with theirs.
+
+    Attributes:
+        weights: (5,), in the order of `TERM_NAMES`.
 
     Raises:
         ConfigError: an own term cannot be imported, or its name is taken.
     """
 
     def __init__(self, weights: RewardWeights) -> None:
-        self._weights = {name: float(getattr(weights, name)) for name in TERM_NAMES}
+        self.weights: FloatArray = np.array([float(getattr(weights, name)) for name in TERM_NAMES])
         self._own_terms: dict[str, Callable[[StepView], float]] = {}
+        self._own_weights: dict[str, float] = {}
         for spec, weight in weights.extra.items():
             term = import_callable(spec, "reward term")
             name = spec.partition(":")[2]
-            if name in self._weights:
+            if name in TERM_NAMES or name in self._own_terms:
                 raise ConfigError(f"reward term {spec!r}: there is a term {name!r} already; give the function another name")
-            self._own_terms[name], self._weights[name] = term, weight
+            self._own_terms[name], self._own_weights[name] = term, weight
 
-    def terms(self, step: StepView) -> dict[str, float]:
-        """The unweighted terms of one step, the built-in ones first."""
-        terms = reward_terms(step)
-        for name, term in self._own_terms.items():
-            terms[name] = float(term(step))
-        return terms
+    @property
+    def has_own_terms(self) -> bool:
+        """Whether there is more than the built-in terms."""
+        return bool(self._own_terms)
 
-    def total(self, terms: Mapping[str, float]) -> float:
-        """The reward of a step: the weighted sum."""
-        total = 0.0
-        for name, value in terms.items():
-            total += self._weights[name] * value
-        return total
+    def own_terms(self, step: StepView) -> dict[str, float]:
+        """The user's unweighted terms of one step."""
+        return {name: float(term(step)) for name, term in self._own_terms.items()}
+
+    def own_total(self, terms: Mapping[str, float]) -> float:
+        """Their share of a step's reward: the weighted sum."""
+        return sum(self._own_weights[name] * value for name, value in terms.items())
 
 
-def reward_terms(step: StepView) -> dict[str, float]:
+@compiled
+def step_terms(
+    speed_mps: float,
+    limit_mps: float,
+    accel_mps2: float,
+    accel_before_mps2: float,
+    gap_m: float,
+    closing_mps: float,
+    action: float,
+    collides: bool,
+) -> tuple[float, float, float, float, float]:
     """The unweighted built-in terms of one step, in the order of `TERM_NAMES`.
 
     - progress: distance driven, as a share of what the speed limit allows, in seconds; at most 1 s per s.
@@ -86,16 +102,12 @@ def reward_terms(step: StepView) -> dict[str, float]:
     - braking: minus the achieved deceleration while the agent brakes, as a share of 8 m/s2, times the step length.
     - jerk: minus the change of the achieved acceleration, as a share of 8 m/s2, while the agent brakes.
     """
-    terms = _NOTHING.copy()
-    now = step.now
-    if now is None:
-        return terms
-    terms["progress"] = min(1.0, now.speed_mps / max(now.speed_limit_mps, _SLOWEST_LIMIT_MPS)) * STEP_LENGTH_S
-    if step.outcome is Outcome.COLLISION:
-        terms["collision"] = -(0.5 + now.closing_speed_mps / _REFERENCE_IMPACT_MPS)
-    excess = (now.required_decel_mps2 - _COMFORTABLE_DECEL_MPS2) / (_FULL_DECEL_MPS2 - _COMFORTABLE_DECEL_MPS2)
-    terms["unsafe"] = -min(1.0, max(0.0, excess)) * STEP_LENGTH_S
-    if step.agent_brakes:
-        terms["braking"] = -max(0.0, -now.accel_mps2) / _FULL_DECEL_MPS2 * STEP_LENGTH_S
-        terms["jerk"] = -min(1.0, abs(now.accel_mps2 - step.before.accel_mps2) / _FULL_DECEL_MPS2)
-    return terms
+    progress = min(1.0, speed_mps / max(limit_mps, _SLOWEST_LIMIT_MPS)) * STEP_LENGTH_S
+    collision = -(0.5 + closing_mps / _REFERENCE_IMPACT_MPS) if collides else 0.0
+    excess = (required_decel_mps2(gap_m, closing_mps) - _COMFORTABLE_DECEL_MPS2) / (_FULL_DECEL_MPS2 - _COMFORTABLE_DECEL_MPS2)
+    unsafe = -min(1.0, max(0.0, excess)) * STEP_LENGTH_S
+    braking = jerk = 0.0
+    if action > RELEASE_THRESHOLD:
+        braking = -max(0.0, -accel_mps2) / _FULL_DECEL_MPS2 * STEP_LENGTH_S
+        jerk = -min(1.0, abs(accel_mps2 - accel_before_mps2) / _FULL_DECEL_MPS2)
+    return progress, collision, unsafe, braking, jerk

@@ -9,8 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from roadsense.compiled import compiled
-from roadsense.config import STEP_LENGTH_S
-from roadsense.state import FloatArray, SimulatorState, VehicleStates
+from roadsense.state import FloatArray, VehicleStates
 
 
 class LaneOffsets(Protocol):
@@ -23,6 +22,24 @@ class LaneOffsets(Protocol):
     def speed_limit_mps(self, lane_id: str) -> float:
         """The speed limit on a lane."""
         ...
+
+
+@compiled
+def closing_speed_mps(speed_mps: float, leader_speed_mps: float) -> float:
+    """How fast the gap to a leader shrinks; 0 when it does not."""
+    return max(0.0, speed_mps - leader_speed_mps)
+
+
+@compiled
+def time_to_collision_s(gap_m: float, closing_mps: float) -> float:
+    """Gap over closing speed; infinite when the gap does not shrink."""
+    return max(0.0, gap_m) / closing_mps if closing_mps > 0.0 else np.inf
+
+
+@compiled
+def required_decel_mps2(gap_m: float, closing_mps: float) -> float:
+    """See `Situation.required_decel_mps2`."""
+    return closing_mps * closing_mps / (2.0 * max(gap_m, 0.1)) if closing_mps > 0.0 else 0.0
 
 
 class Situation(NamedTuple):
@@ -41,19 +58,17 @@ class Situation(NamedTuple):
     @property
     def closing_speed_mps(self) -> float:
         """How fast the gap shrinks; 0 when it does not."""
-        return max(0.0, self.speed_mps - self.leader_speed_mps) if self.leader_id is not None else 0.0
+        return closing_speed_mps(self.speed_mps, self.leader_speed_mps) if self.leader_id is not None else 0.0
 
     @property
     def time_to_collision_s(self) -> float:
         """Gap over closing speed; infinite when the gap does not shrink."""
-        closing_mps = self.closing_speed_mps
-        return max(0.0, self.gap_m) / closing_mps if closing_mps > 0 else math.inf
+        return time_to_collision_s(self.gap_m, self.closing_speed_mps)
 
     @property
     def required_decel_mps2(self) -> float:
         """Constant deceleration that just avoids contact with a leader that keeps its speed: closing speed squared over twice the gap."""
-        closing_mps = self.closing_speed_mps
-        return closing_mps**2 / (2 * max(self.gap_m, 0.1)) if closing_mps > 0 else 0.0
+        return required_decel_mps2(self.gap_m, self.closing_speed_mps)
 
 
 class RouteAhead:
@@ -74,18 +89,22 @@ class RouteAhead:
 
     def starts_m(self, vehicles: VehicleStates) -> FloatArray:
         """Where each car's lane begins, from the start of the ego's lane: (N,), NaN off the route."""
-        self._follow(vehicles)
+        ids, lane_ids = self._known
+        if vehicles.lane_ids is not lane_ids or vehicles.ids is not ids:
+            self._follow(vehicles)
         return self._starts_m
 
-    def speed_limit_mps(self, vehicles: VehicleStates) -> float:
-        """The limit of the lane that the ego is on."""
-        self._follow(vehicles)
+    @property
+    def known_starts_m(self) -> FloatArray:
+        """What `starts_m` returned last."""
+        return self._starts_m
+
+    @property
+    def limit_mps(self) -> float:
+        """Speed limit of the lane that the ego is on, as of the last call of `starts_m`."""
         return self._limit_mps
 
     def _follow(self, vehicles: VehicleStates) -> None:
-        ids, lane_ids = self._known
-        if vehicles.ids is ids and vehicles.lane_ids is lane_ids:
-            return
         ego = vehicles.index[self.ego_id]
         offsets_m = self._lanes.start_offsets(vehicles.lane_ids[ego], self._route_edges)
         self._starts_m = np.array([offsets_m.get(lane_id, math.nan) for lane_id in vehicles.lane_ids])
@@ -93,29 +112,9 @@ class RouteAhead:
         self._known = (vehicles.ids, vehicles.lane_ids)
 
 
-def assess(state: SimulatorState, previous: SimulatorState, route: RouteAhead) -> Situation | None:
-    """The situation in `state`, one step after `previous`; None when the ego is not on the road."""
-    vehicles, before = state.vehicles, previous.vehicles
-    ego = vehicles.index.get(route.ego_id)
-    if ego is None:
-        return None
-    leader, gap_m = _leader(route.starts_m(vehicles), vehicles.lane_position_m, vehicles.length_m, ego)
-    speed_mps = float(vehicles.speed_mps[ego])
-    was = before.index.get(route.ego_id, -1)
-    speed_before_mps = float(before.speed_mps[was]) if was >= 0 else speed_mps
-    return Situation(
-        speed_mps=speed_mps,
-        speed_limit_mps=route.speed_limit_mps(vehicles),
-        accel_mps2=(speed_mps - speed_before_mps) / STEP_LENGTH_S if state is not previous else float(vehicles.accel_mps2[ego]),
-        leader_id=None if leader < 0 else vehicles.ids[leader],
-        gap_m=gap_m,
-        leader_speed_mps=float(vehicles.speed_mps[leader]) if leader >= 0 else 0.0,
-    )
-
-
 @compiled
-def _leader(starts_m: FloatArray, lane_position_m: FloatArray, length_m: FloatArray, ego: int) -> tuple[int, float]:
-    """Row of the car ahead with the nearest rear bumper, and the gap to it; row -1 and infinity without one."""
+def find_leader(starts_m: FloatArray, lane_position_m: FloatArray, length_m: FloatArray, ego: int) -> tuple[int, float]:
+    """Row of the car ahead with the nearest rear bumper, and the gap to it; row -1 and infinity without one. Arrays are (N,)."""
     best, best_gap_m = -1, np.inf
     for row in range(len(starts_m)):
         front_m = starts_m[row] + lane_position_m[row] - lane_position_m[ego]

@@ -12,7 +12,7 @@ from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import Assignment
 from roadsense.env.observation import Observation
 from roadsense.env.outcome import Outcome
-from roadsense.env.privileged import PRIVILEGED_SIZE, privileged
+from roadsense.env.privileged import PRIVILEGED_SIZE, Privileged
 from roadsense.env.record import EpisodeRecord
 from roadsense.env.task import ConvoyEpisode
 from roadsense.errors import UsageError
@@ -51,6 +51,7 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
         self._consecutive_faults = 0
         self._last_observation: TrainingObservation | None = None
         self._stepping: ConvoyEpisode | None = None
+        self._privileged: Privileged
         self._failure: Exception | None = None
 
     def assign(self, assignment: Assignment) -> None:
@@ -76,7 +77,8 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
             except Exception as error:
                 self._count_fault(error)
             else:
-                self._last_observation = self._told(observation, self._convoy.episode)
+                self._privileged = Privileged(self._running())
+                self._last_observation = self._told(observation)
                 return self._last_observation, {}
 
     def step(self, action: NDArray[np.float32]) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
@@ -90,9 +92,7 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
         Raises:
             UsageError: no episode is running.
         """
-        self._stepping = self._convoy.episode
-        if self._stepping is None:
-            raise UsageError("step() was called without a running episode; call reset() first")
+        self._stepping = self._running()
         self._failure = None
         try:
             self._convoy.begin_step(action)
@@ -112,16 +112,16 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
         if self._failure is not None:
             return self._after_fault(self._failure)
         try:
-            observation, reward, terminated, truncated, info = self._convoy.finish_step()
-            self._last_observation = self._told(observation, self._stepping)
+            observation, reward, outcome, record = self._convoy.conclude_step()
+            told = self._last_observation = self._told(observation)
         except Exception as error:
             return self._after_fault(error)
-        if "record" in info:
-            record: EpisodeRecord = info["record"]
-            self._records.append(record)
-            self._faults.finished(record.scenario_id)
-            self._consecutive_faults = 0
-        return self._last_observation, reward, terminated, truncated, {}
+        if outcome is None or record is None:
+            return told, reward, False, False, {}
+        self._records.append(record)
+        self._faults.finished(record.scenario_id)
+        self._consecutive_faults = 0
+        return told, reward, outcome.is_terminal, not outcome.is_terminal, {}
 
     def _after_fault(self, error: Exception) -> tuple[TrainingObservation, float, bool, bool, dict[str, Any]]:
         self._count_fault(error)
@@ -131,10 +131,14 @@ class TrainingEnv(gymnasium.Wrapper[TrainingObservation, NDArray[np.float32], Ob
             raise error
         return self._last_observation, 0.0, False, True, {}
 
-    def _told(self, observation: Observation, episode: ConvoyEpisode | None) -> TrainingObservation:
+    def _told(self, observation: Observation) -> TrainingObservation:
+        return {"ego": observation["ego"], "peers": observation["peers"], "privileged": self._privileged.entries(self._convoy.state)}
+
+    def _running(self) -> ConvoyEpisode:
+        episode = self._convoy.episode
         if episode is None:
             raise UsageError("step() was called without a running episode; call reset() first")
-        return {"ego": observation["ego"], "peers": observation["peers"], "privileged": privileged(episode, self._convoy.state)}
+        return episode
 
     def _count_fault(self, error: Exception) -> None:
         plan = self._convoy.plan

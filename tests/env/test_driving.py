@@ -64,7 +64,7 @@ def test_at_or_below_the_threshold_the_driver_has_the_car(make):
         env.reset(seed=0)
         for _ in range(20):
             env.step(np.array([action], np.float32))
-        assert env.episode.statistics._false_braking == 0
+        assert env.episode.record(Outcome.SAFE).false_braking_steps == 0
         assert env.episode.situation.speed_mps > 5.0
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from roadsense.env.convoy_env import ConvoyEnv
-from roadsense.env.privileged import PRIVILEGED_SIZE, privileged
+from roadsense.env.privileged import PRIVILEGED_SIZE, Privileged
 from roadsense.features import EGO_SIZE, PEER_SIZE
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.settings import ModelSettings
@@ -72,7 +72,7 @@ def test_entries_follow_the_episode(dataset_dir):
             observation, _, terminated, truncated, _ = training.step(np.zeros(1, np.float32))
             done = terminated or truncated
             told.append(observation[PRIVILEGED])
-            np.testing.assert_array_equal(observation[PRIVILEGED], privileged(episode, env.state))
+            np.testing.assert_array_equal(observation[PRIVILEGED], Privileged(episode).entries(env.state))
             assert observation in training.observation_space
             assert observation[PRIVILEGED][0] == pytest.approx(episode.situation.speed_mps / 30.0)
             assert observation[PRIVILEGED][3] == pytest.approx(math.exp(-max(0.0, episode.situation.gap_m) / 50.0))

@@ -36,4 +36,4 @@ class Oracle(Attached):
             return 0.0
         begins, self._saw_onset = not self._saw_onset, True
         lasts = elapsed_s <= hazard.resolves_s + self._AFTER_HAZARD_S
-        return 1.0 if lasts and (begins or episode.statistics.hazard_fired_s is not None) else 0.0
+        return 1.0 if lasts and (begins or episode.hazard_times.fired_s is not None) else 0.0

@@ -134,7 +134,7 @@ def record_episode(env: ConvoyEnv, recorded: EpisodeRecord, policy: str, also: C
         policy=policy,
         scenario=scenario,
         script=episode.script,
-        fired_s=episode.statistics.hazard_fired_s,
+        fired_s=episode.hazard_times.fired_s,
         frames=frames,
         equipped_ids=frozenset(filter(scenario.is_equipped, seen)),
         stale_after_s=env.radio.stale_after_s,
