@@ -55,6 +55,7 @@ class TrainSettings(Settings):
     training_horizon_s: float | None = Field(20.0, gt=0, description="longest training episode; evaluation keeps the task's own horizon")
     training_onset_s: Interval = Field(Interval(low=2.0, high=12.0), description="onset of hazards in training episodes cut to that length")
     training_collision_weight: float | None = Field(None, ge=0, description="weight of a collision in training (default: the task's own)")
+    training_jerk_weight: float | None = Field(None, ge=0, description="weight of jerk in training (default: the task's own)")
     training_hazard_probability: Probability | None = Field(
         None, description="share of training episodes with a hazard, where a car is ahead (default: the task's own)"
     )
@@ -91,8 +92,8 @@ class TrainSettings(Settings):
         if self.training_distraction_probability is not None:
             distraction = {"unrelated_probability": self.training_distraction_probability}
             update["distraction"] = self.task.distraction.model_copy(update=distraction)
-        if self.training_collision_weight is not None:
-            update["reward"] = self.task.reward.model_copy(update={"collision": self.training_collision_weight})
+        weights = {"collision": self.training_collision_weight, "jerk": self.training_jerk_weight}
+        update["reward"] = self.task.reward.model_copy(update={name: weight for name, weight in weights.items() if weight is not None})
         return self.task.model_copy(update={**update, "hazard": self.task.hazard.model_copy(update=hazard)})
 
 

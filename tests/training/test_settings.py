@@ -30,10 +30,11 @@ def test_a_task_that_is_short_already_is_left_alone():
     assert TrainSettings(training_horizon_s=None).training_task == TrainSettings().task
 
 
-def test_a_collision_may_weigh_more_in_training_alone():
-    settings = TrainSettings(training_collision_weight=7.0)
-    assert (settings.task.reward.collision, settings.training_task.reward.collision) == (5.0, 7.0)
-    assert settings.training_task.reward.model_copy(update={"collision": 5.0}) == settings.task.reward
+@pytest.mark.parametrize(("term", "own", "in_training"), [("collision", 5.0, 7.0), ("jerk", 0.01, 0.03)])
+def test_a_term_may_weigh_more_in_training_alone(term, own, in_training):
+    settings = TrainSettings(**{f"training_{term}_weight": in_training})
+    assert (getattr(settings.task.reward, term), getattr(settings.training_task.reward, term)) == (own, in_training)
+    assert settings.training_task.reward.model_copy(update={term: own}) == settings.task.reward
 
 
 def test_what_is_rare_may_be_drawn_more_often_in_training_alone():

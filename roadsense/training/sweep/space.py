@@ -38,6 +38,7 @@ _LEARNING: Final = (
     "minibatch_size",
     "training_horizon_s",
     "training_collision_weight",
+    "training_jerk_weight",
     "training_hazard_probability",
     "training_distraction_probability",
     "training_radio_factor",
