@@ -29,12 +29,19 @@ class SpeedControl:
         Raises:
             UsageError: a commanded speed is negative, infinite or not a number; nothing has changed then.
         """
-        for command in commands:
-            if command.speed_mps is not None and not 0.0 <= command.speed_mps < math.inf:
+        anything = False
+        for vehicle_id, speed_mps in commands:
+            if speed_mps is None:
+                anything = anything or vehicle_id in self._commanded
+                continue
+            if not 0.0 <= speed_mps < math.inf:
                 raise UsageError(
-                    f"vehicle {command.vehicle_id!r} is commanded to drive {command.speed_mps} m/s; "
+                    f"vehicle {vehicle_id!r} is commanded to drive {speed_mps} m/s; "
                     "command a finite speed of at least 0, or None to hand it back to its driver"
                 )
+            anything = True
+        if not anything:  # in most steps the ego is released once more
+            return []
         return [write for command in commands if (write := self._write(command)) is not None]
 
     def forget(self, vehicle_ids: Iterable[str]) -> None:

@@ -137,7 +137,8 @@ class SumoSession:
         with self._dropping():
             if self.ego_id in backend.vehicle_ids():
                 backend.unwatch_vehicles()  # SUMO would collect them in every step of the way
-        state = self._step((), round(self._time_s + duration_s, _TIME_DIGITS))
+        self.begin_step((), round(self._time_s + duration_s, _TIME_DIGITS))
+        state = self.finish_step()
         with self._dropping():
             if self.ego_id not in backend.vehicle_ids():
                 return state
@@ -152,18 +153,37 @@ class SumoSession:
             UsageError: a commanded speed is negative or not finite; the simulation is untouched.
             SumoError: no simulation is running, SUMO died or hung (SumoTimeoutError), or a commanded vehicle is not on the road.
         """
-        return self._step(commands, 0.0)
+        self.begin_step(commands)
+        return self.finish_step()
 
-    def begin_step(self, commands: Sequence[SpeedCommand] = ()) -> None:
-        """First half of `step`, for callers that begin the steps of several sessions before they finish any. Raises as `step`."""
-        self._begin(commands, 0.0)
+    def begin_step(self, commands: Sequence[SpeedCommand] = (), until_s: float = 0.0) -> None:
+        """First half of `step`, for callers that begin the steps of several sessions before they finish any. Raises as `step`.
+
+        Args:
+            commands: as for `step`.
+            until_s: simulated time up to which SUMO runs alone; 0 for one step.
+        """
+        backend = self._backend
+        if backend is None or self._ancestry != _Process.ancestry:  # as `_running`, which would be one more call in every half step
+            backend = self._running()
+        if self._is_stepping:
+            raise UsageError("begin_step again before finish_step; call them in pairs")
+        writes = self._control.writes(commands)
+        try:
+            backend.begin_step(writes, until_s)
+        except BaseException:
+            self._drop()
+            raise
+        self._is_stepping = True
 
     def await_step(self) -> None:
         """Between the halves: wait for the simulator, so that what comes after several simulations is not mixed with waiting for them.
 
         Raises as `finish_step`.
         """
-        backend = self._running()
+        backend = self._backend
+        if backend is None or self._ancestry != _Process.ancestry:
+            backend = self._running()
         if not self._is_stepping:
             raise UsageError("await_step without begin_step; call it between begin_step and finish_step")
         try:
@@ -174,7 +194,9 @@ class SumoSession:
 
     def finish_step(self) -> SimulatorState:
         """Second half of `step`: wait for the simulator. Raises as `step`, and UsageError without a `begin_step`."""
-        backend = self._running()
+        backend = self._backend
+        if backend is None or self._ancestry != _Process.ancestry:
+            backend = self._running()
         if not self._is_stepping:
             raise UsageError("finish_step without begin_step; call them in pairs")
         try:  # as `_dropping`, without what a context manager costs ten thousand times a second
@@ -254,22 +276,6 @@ class SumoSession:
             f"the ego {self.ego_id!r} did not enter the road within {self.settings.ego_wait_s:g} s of simulated time "
             f"({_who_was_there(list(seen))}); name an ego of this scenario, let it depart earlier, or raise ego_wait_s"
         )
-
-    def _step(self, commands: Sequence[SpeedCommand], until_s: float) -> SimulatorState:
-        self._begin(commands, until_s)
-        return self.finish_step()
-
-    def _begin(self, commands: Sequence[SpeedCommand], until_s: float) -> None:
-        backend = self._running()
-        if self._is_stepping:
-            raise UsageError("begin_step again before finish_step; call them in pairs")
-        writes = self._control.writes(commands)
-        try:
-            backend.begin_step(writes, until_s)
-        except BaseException:
-            self._drop()
-            raise
-        self._is_stepping = True
 
     def _running(self) -> Backend:
         self._leave_to_parent()
