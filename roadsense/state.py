@@ -1,4 +1,6 @@
-"""Vehicle and simulator snapshots: frozen, SI units and radians.
+"""Vehicle and simulator snapshots: never changed once they are made, SI units and radians.
+
+They are made in every step, and dataclasses that are frozen take several times as long to make; so these are not.
 
 Shape suffixes: N vehicles.
 """
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class VehicleStates:
     """N vehicles at one instant, as a struct of arrays; row i of every array belongs to `ids[i]`.
 
@@ -49,7 +51,7 @@ class Collision:
     victim_speed_mps: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SimulatorState:
     """What the simulator says after a step: the watched vehicles and what happened in that step."""
 

@@ -7,6 +7,8 @@ import struct
 import time
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from traci.exceptions import FatalTraCIError, TraCIException
 from traci.main import connect as traci_connect
 
@@ -16,7 +18,7 @@ from roadsense.sumo.installation import check_answered_version
 from roadsense.sumo.process import SumoProcess
 
 _LENGTH: Final = struct.Struct("!i")
-_CHUNK_BYTES: Final = 1 << 16
+_FIRST_CAPACITY_BYTES: Final = 1 << 16
 _FIRST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.05
 _EXIT_WAIT_S: Final = 1.0
@@ -59,47 +61,76 @@ def set_timeout(connection: Any, timeout_s: float | None) -> None:
         channel.settimeout(timeout_s)
 
 
-def send_message(connection: Any, message: bytes) -> None:
-    """Send a complete TraCI message; its answer is to be taken with `receive_message` before anything else is asked.
+class Channel:
+    """Whole messages over a `traci` connection, for whoever takes the answer to one before anything else is asked.
 
-    Raises:
-        OSError: the connection is lost, or SUMO took nothing for longer than the watchdog lets it.
+    Answers lie in one array that is used again and again: a fresh one for each would be memory that no cache knows.
+
+    Attributes:
+        content: the last answer without its length, and behind it what is left of longer ones.
     """
-    channel: socket.socket | None = connection._socket
-    if channel is None:
-        raise ConnectionError("the connection is closed")
-    channel.sendall(message)
 
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._make_room(_FIRST_CAPACITY_BYTES)
 
-def receive_message(connection: Any) -> bytes:
-    """The content of one TraCI message, without its length.
+    def send(self, message: bytes) -> None:
+        """Send a complete TraCI message.
 
-    Raises:
-        OSError: the connection is lost, or the answer took longer than the watchdog lets it.
-        ValueError: the length is none.
-    """
-    channel: socket.socket | None = connection._socket
-    if channel is None:
-        raise ConnectionError("the connection is closed")
-    # Nearly always the whole answer is there at once.
-    received = _more(channel)
-    while len(received) < _LENGTH.size:
-        received += _more(channel)
-    (length,) = _LENGTH.unpack_from(received)
-    if length < _LENGTH.size:
-        raise ValueError(f"a message of {length} bytes")
-    while len(received) < length:
-        received += _more(channel)
-    if len(received) > length:
-        raise ValueError(f"{len(received) - length} bytes more than the message has")
-    return received[_LENGTH.size :]
+        Raises:
+            OSError: the connection is lost, or SUMO took nothing for longer than the watchdog lets it.
+        """
+        channel: socket.socket | None = self._connection._socket
+        if channel is None:
+            raise ConnectionError("the connection is closed")
+        channel.sendall(message)
 
+    def receive(self) -> int:
+        """Wait for a message and lay it in `content`; the number of bytes there.
 
-def _more(channel: socket.socket) -> bytes:
-    received = channel.recv(_CHUNK_BYTES)
-    if not received:
-        raise ConnectionError("SUMO closed the connection")
-    return received
+        Raises:
+            OSError: the connection is lost, or the answer took longer than the watchdog lets it.
+            ValueError: the length is none.
+        """
+        channel: socket.socket | None = self._connection._socket
+        if channel is None:
+            raise ConnectionError("the connection is closed")
+        # Nearly always the whole answer is there at once.
+        received = channel.recv_into(self._received)
+        while received < _LENGTH.size:
+            received += self._more(channel, received)
+        (length,) = _LENGTH.unpack_from(self._received)
+        if received != length:
+            self._complete(channel, received, length)
+        size: int = length - _LENGTH.size
+        return size
+
+    def answer(self) -> bytes:
+        """Wait for a message; its content. Raises as `receive`."""
+        size = self.receive()
+        return self.content[:size].tobytes()
+
+    def _complete(self, channel: socket.socket, received: int, length: int) -> None:
+        if length < _LENGTH.size:
+            raise ValueError(f"a message of {length} bytes")
+        if length > len(self._received):
+            begun = self._received[:received]
+            self._make_room(length + 1)  # one more, so that a byte too many is seen
+            self._received[:received] = begun
+        while received < length:
+            received += self._more(channel, received)
+        if received > length:
+            raise ValueError(f"{received - length} bytes more than the message has")
+
+    def _more(self, channel: socket.socket, received: int) -> int:
+        more = channel.recv_into(memoryview(self._received)[received:])
+        if not more:
+            raise ConnectionError("SUMO closed the connection")
+        return more
+
+    def _make_room(self, capacity_bytes: int) -> None:
+        self._received = bytearray(capacity_bytes)
+        self.content: NDArray[np.uint8] = np.frombuffer(self._received, np.uint8, offset=_LENGTH.size)
 
 
 def hang_up(connection: Any) -> None:

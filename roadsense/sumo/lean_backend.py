@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from traci import constants as tc
 
@@ -18,31 +19,33 @@ from roadsense.errors import SumoError
 from roadsense.state import SimulatorState
 from roadsense.sumo.api_backend import NO_LANE_CHANGES
 from roadsense.sumo.backend import SpeedWrite
-from roadsense.sumo.connection import receive_message, send_message
+from roadsense.sumo.connection import Channel
 from roadsense.sumo.traci_backend import TraciBackend
 from roadsense.sumo.wire import StepReader, check_settings, questions_message, read_doubles, settings_message, step_message
+
+_NOT_THERE: Final = -1  # where the size of an answer would stand
 
 
 class LeanBackend(TraciBackend):
     """A `TraciBackend` with its own step."""
 
-    _commands: Sequence[int] = ()
-    _writes: Sequence[SpeedWrite] = ()
-    _answer: bytes | None = None
-    _latest: SimulatorState | None = None
-
     def __init__(self, settings: SumoSettings, options: Sequence[str]) -> None:
         super().__init__(settings, options)
+        self._channel = Channel(self._api)
         self._reader = StepReader()
+        self._commands: tuple[int, ...] = ()
+        self._writes: Sequence[SpeedWrite] = ()
+        self._answer_bytes = _NOT_THERE
+        self._latest: SimulatorState | None = None
 
     def begin_step(self, writes: Sequence[SpeedWrite], until_s: float = 0.0) -> None:
         """First half: send the commands and the step; nothing is waited for."""
         message, self._commands = step_message(writes, until_s)
-        self._answer = None
+        self._answer_bytes = _NOT_THERE
         self._writes = writes
         began_s = time.monotonic()
         try:
-            send_message(self._api, message)
+            self._channel.send(message)
         except self._faults as error:
             raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
 
@@ -50,19 +53,22 @@ class LeanBackend(TraciBackend):
         """Wait for the answer and keep it."""
         began_s = time.monotonic()
         try:
-            self._answer = receive_message(self._api)
+            self._answer_bytes = self._channel.receive()
         except self._faults as error:
             raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
 
     def finish_step(self) -> SimulatorState:
         """Second half: wait for the answer, unless it is there, and read it."""
-        began_s = time.monotonic()
-        answer, self._answer = self._answer, None
+        if self._answer_bytes == _NOT_THERE:
+            self.await_step()
+        size, content, commands = self._answer_bytes, self._channel.content, self._commands
+        self._answer_bytes = _NOT_THERE
         try:
-            self._latest = self._reader.read(receive_message(self._api) if answer is None else answer, self._commands)
+            state = self._reader.quick(content, size, commands) or self._reader.read(content[:size].tobytes(), commands)
         except self._faults as error:
-            raise self._failure(self._doing(), error, time.monotonic() - began_s) from error
-        return self._latest
+            raise self._failure(self._doing(), error, 0.0) from error
+        self._latest = state
+        return state
 
     def keep_lanes(self, vehicle_ids: Sequence[str]) -> None:
         """Forbid vehicles to change lanes on their own account, all in one message."""
@@ -74,8 +80,8 @@ class LeanBackend(TraciBackend):
         if not vehicle_ids:
             return
         with self._talking(f"{doing} of vehicles {_listed(vehicle_ids)}"):
-            send_message(self._api, questions_message(tc.VAR_EMERGENCY_DECEL, vehicle_ids))
-            decels_mps2 = read_doubles(receive_message(self._api), len(vehicle_ids))
+            self._channel.send(questions_message(tc.VAR_EMERGENCY_DECEL, vehicle_ids))
+            decels_mps2 = read_doubles(self._channel.answer(), len(vehicle_ids))
         harder = [vehicle_id for vehicle_id, decel_mps2 in zip(vehicle_ids, decels_mps2, strict=True) if decel_mps2 > limit_mps2]
         self._set(tc.VAR_EMERGENCY_DECEL, dict.fromkeys(harder, float(limit_mps2)), doing)  # SUMO refuses an integer here
 
@@ -84,8 +90,8 @@ class LeanBackend(TraciBackend):
             return
         message, commands = settings_message(variable, values)
         with self._talking(f"{doing} of vehicles {_listed(values)}"):
-            send_message(self._api, message)
-            check_settings(receive_message(self._api), commands)
+            self._channel.send(message)
+            check_settings(self._channel.answer(), commands)
 
     def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
         """Ask for the vehicles around the ego with every step; the state as it is now."""

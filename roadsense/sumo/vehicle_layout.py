@@ -3,6 +3,8 @@
 From one step to the next only numbers change, as long as the same cars are on the same lanes. All other bytes (ids, lanes, marks, counts)
 are compared with those of the layout, so a layout is never applied to bytes that it was not made of, and the numbers of all cars are taken
 out in one go.
+
+Shape suffixes: N vehicles, S bytes.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from numpy.typing import NDArray
 from traci import constants as tc
 
 from roadsense.compiled import compiled
-from roadsense.state import VehicleStates
+from roadsense.state import FloatArray, VehicleStates
 from roadsense.sumo.snapshot import HEADING_ROW, heading_of_angle, states_from_columns
+
+ByteArray = NDArray[np.uint8]
+PlaceArray = NDArray[np.intp]
 
 _INT: Final = Struct("!i")
 _DOUBLE_BYTES: Final = 8
@@ -43,10 +48,14 @@ _LANE_POSITION, _LENGTH = 3, 14  # from the end of the lane's name
 
 
 class VehicleReader:
-    """Reads the vehicles of one simulation, step by step; make a new one with every subscription."""
+    """Reads the vehicles of one simulation, step by step; make a new one with every subscription.
+
+    Attributes:
+        layout: of the vehicles that were read last.
+    """
 
     def __init__(self) -> None:
-        self._layout: _Layout | None = None
+        self.layout: VehicleLayout | None = None
 
     def read(self, answer: bytes, place: int) -> tuple[VehicleStates, int]:
         """The vehicles whose subscription begins at `place`, without those that are not on a lane, sorted by id; and the place behind them.
@@ -54,17 +63,23 @@ class VehicleReader:
         Raises:
             ValueError, struct.error, IndexError: the bytes are no such answer.
         """
-        vehicles = None if self._layout is None else self._layout.vehicles(answer, place)
-        if self._layout is None or vehicles is None:
-            self._layout = _Layout(answer, place)
-            vehicles = self._layout.vehicles(answer, place)
+        vehicles = None if self.layout is None else self.layout.vehicles(answer, place)
+        if self.layout is None or vehicles is None:
+            self.layout = VehicleLayout(answer, place)
+            vehicles = self.layout.vehicles(answer, place)
             if vehicles is None:
                 raise ValueError("a layout does not fit the answer that it was made of")
-        return vehicles, place + self._layout.size
+        return vehicles, place + self.layout.size
 
 
-class _Layout:
-    """The places of all numbers, relative to the begin of the subscription's counts."""
+class VehicleLayout:
+    """The places of all numbers, relative to the begin of the subscription's counts.
+
+    Attributes:
+        size: bytes of the subscription from its counts on.
+        numbers_7N: where each number begins; rows as `states_from_columns` takes them.
+        pattern_2S: the bytes, see `pattern_of`.
+    """
 
     def __init__(self, answer: bytes, begin: int) -> None:
         if answer[begin + 1] != len(_MARKS):
@@ -94,12 +109,9 @@ class _Layout:
         self._lane_ids = tuple(lane_id for _, lane_id, _ in found)
         self._index = {vehicle_id: row for row, vehicle_id in enumerate(self._ids)}
         # Column by column, so that every column lies in one piece.
-        self._numbers = np.array([numbers for _, _, numbers in found], dtype=np.intp).reshape(-1, 7).T - begin
-        is_text = np.ones(self.size, dtype=np.bool_)
-        for places in (self._numbers, np.array(skipped, dtype=np.intp) - begin):
-            is_text[places[..., None] + np.arange(_DOUBLE_BYTES)] = False
-        self._text_places = np.nonzero(is_text)[0]
-        self._text = np.frombuffer(answer, np.uint8, self.size, begin)[self._text_places]
+        self.numbers_7N = np.ascontiguousarray(np.array([numbers for _, _, numbers in found], dtype=np.intp).reshape(-1, 7).T) - begin
+        doubles = np.concatenate([self.numbers_7N.ravel(), np.array(skipped, dtype=np.intp) - begin])
+        self.pattern_2S = pattern_of(np.frombuffer(answer, np.uint8, self.size, begin), doubles)
 
     def vehicles(self, answer: bytes, begin: int) -> VehicleStates | None:
         """The vehicles, or None when anything but their numbers is not as it was.
@@ -109,30 +121,48 @@ class _Layout:
         if len(answer) - begin < self.size:
             return None
         content = np.frombuffer(answer, np.uint8, self.size, begin)
-        fits, columns_7N = _read_numbers(content, self._text_places, self._text, self._numbers)
-        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N) if fits else None
+        columns_7N = np.empty(self.numbers_7N.shape)
+        return self.states(columns_7N) if read_fitting(content, self.pattern_2S, self.numbers_7N, columns_7N) else None
+
+    def states(self, columns_7N: FloatArray) -> VehicleStates:
+        """The vehicles of this layout with the numbers that stand there."""
+        return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N)
+
+
+def pattern_of(content: ByteArray, doubles: PlaceArray) -> ByteArray:
+    """What bytes must look like to differ from these in nothing but doubles, which begin at the given places.
+
+    Returns:
+        (2, S): the bits of each byte that count (none within a double), and those bits.
+    """
+    pattern_2S = np.full((2, len(content)), 0xFF, dtype=np.uint8)
+    pattern_2S[0, doubles[:, None] + np.arange(_DOUBLE_BYTES)] = 0
+    pattern_2S[1] = content & pattern_2S[0]
+    return pattern_2S
 
 
 @compiled
-def _read_numbers(
-    content: NDArray[np.uint8], text_places: NDArray[np.intp], text: NDArray[np.uint8], numbers_7N: NDArray[np.intp]
-) -> tuple[bool, NDArray[np.float64]]:
-    """Whether the text is where it was, and the numbers that begin at these places, big-endian in `content`; angles become headings."""
+def read_fitting(content: ByteArray, pattern_2S: ByteArray, numbers_7N: PlaceArray, columns_7N: FloatArray) -> bool:
+    """Whether the first S bytes look as they should; if so, lay the numbers that begin at these places in `columns_7N`.
+
+    Numbers are big-endian in `content`; angles become headings. There must be S bytes.
+    """
+    wrong = 0
+    for place in range(pattern_2S.shape[1]):
+        wrong |= (content[place] & pattern_2S[0, place]) ^ pattern_2S[1, place]
+    if wrong:
+        return False
     rows, vehicles = numbers_7N.shape
-    bits_7N = np.empty((rows, vehicles), dtype=np.uint64)
-    for place in range(len(text_places)):
-        if content[text_places[place]] != text[place]:
-            return False, bits_7N.view(np.float64)
+    bits_7N = columns_7N.view(np.uint64)
     for row in range(rows):
         for vehicle in range(vehicles):
             bits = np.uint64(0)
             for place in range(_DOUBLE_BYTES):
                 bits = (bits << np.uint64(8)) | np.uint64(content[numbers_7N[row, vehicle] + place])
             bits_7N[row, vehicle] = bits
-    columns_7N = bits_7N.view(np.float64)
     for vehicle in range(vehicles):
         columns_7N[HEADING_ROW, vehicle] = heading_of_angle(columns_7N[HEADING_ROW, vehicle])
-    return True, columns_7N
+    return True
 
 
 def read_string(answer: bytes, place: int) -> tuple[str, int]:

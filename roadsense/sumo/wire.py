@@ -11,13 +11,14 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
+import numpy as np
 from traci import constants as tc
 from traci.exceptions import TraCIException
 
 from roadsense.state import Collision, SimulatorState
 from roadsense.sumo.backend import SpeedWrite
-from roadsense.sumo.snapshot import vehicle_states
-from roadsense.sumo.vehicle_layout import VehicleReader, read_string
+from roadsense.sumo.uneventful import NO_VEHICLES, UneventfulStep
+from roadsense.sumo.vehicle_layout import ByteArray, VehicleReader, read_string
 
 _INT: Final = Struct("!i")
 _DOUBLE: Final = Struct("!d")
@@ -32,7 +33,7 @@ _TIME_MARK: Final = bytes((tc.VAR_TIME, tc.RTYPE_OK, tc.TYPE_DOUBLE))
 _SHORT_LIMIT: Final = 255  # a longer command carries its length in four more bytes
 
 
-def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, Sequence[int]]:
+def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, tuple[int, ...]]:
     """The message that commands the vehicles and then steps, and the commands in it in their order."""
     if not writes and not until_s:
         return _PLAIN_STEP, _PLAIN_COMMANDS
@@ -46,7 +47,7 @@ def step_message(writes: Sequence[SpeedWrite], until_s: float) -> tuple[bytes, S
         commands.append(tc.CMD_SET_VEHICLE_VARIABLE)
     parts.append(_STEP.pack(_STEP.size, tc.CMD_SIMSTEP, until_s))
     commands.append(tc.CMD_SIMSTEP)
-    return _message(parts), commands
+    return _message(parts), tuple(commands)
 
 
 def settings_message(variable: int, values: Mapping[str, int | float]) -> tuple[bytes, Sequence[int]]:
@@ -78,13 +79,22 @@ def check_settings(answer: bytes, commands: Sequence[int]) -> None:
 
 
 class StepReader:
-    """Reads the answers to the `step_message`s of one simulator, and remembers how the last one lay."""
+    """Reads the answers to the `step_message`s of one simulator, and remembers what uneventful ones look like."""
 
     def __init__(self) -> None:
         self._vehicles = VehicleReader()
-        self._uneventful: _UneventfulStep | None = None
+        self._uneventful: dict[tuple[int, ...], UneventfulStep] = {}  # by the commands that were answered
 
-    def read(self, answer: bytes, commands: Sequence[int]) -> SimulatorState:
+    def quick(self, content: ByteArray, size: int, commands: tuple[int, ...]) -> SimulatorState | None:
+        """The state in the first `size` bytes of `content`, if they are an uneventful answer as the last one to these commands was.
+
+        Returns:
+            None when anything but numbers has changed; `read` says what that is.
+        """
+        uneventful = self._uneventful.get(commands)
+        return None if uneventful is None or uneventful.size != size else uneventful.state(content)
+
+    def read(self, answer: bytes, commands: tuple[int, ...]) -> SimulatorState:
         """The state in the answer to a message of these commands.
 
         Raises:
@@ -93,7 +103,8 @@ class StepReader:
         """
         place = _check_statuses(answer, commands)
         simulation: dict[int, Any] = {}
-        vehicles = _NO_VEHICLES
+        vehicles = NO_VEHICLES
+        time_begin, vehicles_begin = 0, None
         (subscriptions,) = _INT.unpack_from(answer, place)
         place += _INT.size
         for _ in range(subscriptions):
@@ -104,44 +115,26 @@ class StepReader:
                 raise ValueError(f"a name of {named} bytes")
             place += 1 + _INT.size + named  # whose subscription it is
             if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
-                simulation, place = self._simulation(answer, place)
+                time_begin = answer.find(_TIME_MARK, place) + len(_TIME_MARK)
+                simulation, place = _read_variables(answer, place)
             elif response == tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
+                vehicles_begin = place
                 vehicles, place = self._vehicles.read(answer, place)
             else:
                 raise ValueError(f"an answer to a subscription that nobody made: {response:#x}")
-        return SimulatorState(
+        state = SimulatorState(
             time_s=simulation[tc.VAR_TIME],
             vehicles=vehicles,
             collisions=simulation[tc.VAR_COLLISIONS],
             departed_ids=tuple(simulation[tc.VAR_DEPARTED_VEHICLES_IDS]),
             arrived_ids=tuple(simulation[tc.VAR_ARRIVED_VEHICLES_IDS]),
         )
-
-    def _simulation(self, answer: bytes, begin: int) -> tuple[dict[int, Any], int]:
-        if self._uneventful is not None and (quick := self._uneventful.read(answer, begin)) is not None:
-            return quick
-        values, end = _read_variables(answer, begin)
-        if not any(value for variable, value in values.items() if variable != tc.VAR_TIME):
-            candidate = _UneventfulStep(answer, begin, end, values)
-            self._uneventful = candidate if candidate.read(answer, begin) == (values, end) else None
-        return values, end
-
-
-class _UneventfulStep:
-    """What the simulation says of most steps: the time, and that nothing else happened."""
-
-    def __init__(self, answer: bytes, begin: int, end: int, values: dict[int, Any]) -> None:
-        time_begin = begin + answer[begin:end].index(_TIME_MARK) + len(_TIME_MARK)
-        self._before, self._after = answer[begin:time_begin], answer[time_begin + _DOUBLE.size : end]
-        self._values = values
-
-    def read(self, answer: bytes, begin: int) -> tuple[dict[int, Any], int] | None:
-        """The variables and the place behind them; None when it is not such a step."""
-        time_begin = begin + len(self._before)
-        time_end = time_begin + _DOUBLE.size
-        if not (answer.startswith(self._before, begin) and answer.startswith(self._after, time_end)):
-            return None
-        return {**self._values, tc.VAR_TIME: _DOUBLE.unpack_from(answer, time_begin)[0]}, time_end + len(self._after)
+        if place == len(answer) and not any(value for variable, value in simulation.items() if variable != tc.VAR_TIME):
+            around = None if vehicles_begin is None or self._vehicles.layout is None else (vehicles_begin, self._vehicles.layout)
+            candidate = UneventfulStep(answer, time_begin, around)
+            if (again := candidate.state(np.frombuffer(answer, np.uint8))) is not None and again.time_s == state.time_s:
+                self._uneventful[commands] = candidate
+        return state
 
 
 def _message(parts: Sequence[bytes]) -> bytes:
@@ -254,6 +247,3 @@ def _read_collisions(answer: bytes, place: int) -> tuple[tuple[Collision, ...], 
         for collider, victim, _, _, collider_speed_mps, victim_speed_mps, kind, _, _ in records
     )
     return collisions, place
-
-
-_NO_VEHICLES: Final = vehicle_states({})

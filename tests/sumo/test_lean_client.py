@@ -162,25 +162,25 @@ def status(command: int, result: int = 0, words: str = "") -> bytes:
 def test_a_refused_command_is_told_with_sumos_words():
     answer = status(tc.CMD_SET_VEHICLE_VARIABLE, tc.RTYPE_ERR, "no such car") + status(tc.CMD_SIMSTEP) + struct.pack("!i", 0)
     with pytest.raises(TraCIException, match="no such car"):
-        StepReader().read(answer, [tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP])
+        StepReader().read(answer, (tc.CMD_SET_VEHICLE_VARIABLE, tc.CMD_SIMSTEP))
 
 
 def test_an_answer_to_another_command_is_refused():
     with pytest.raises(ValueError, match="command"):
-        StepReader().read(status(tc.CMD_LOAD) + struct.pack("!i", 0), [tc.CMD_SIMSTEP])
+        StepReader().read(status(tc.CMD_LOAD) + struct.pack("!i", 0), (tc.CMD_SIMSTEP,))
 
 
 def test_the_message_holds_every_command_in_order():
     writes = [SpeedWrite(vehicle_id="a", mode=32, speed_mps=1.0), SpeedWrite(vehicle_id="b", mode=None, speed_mps=-1.0)]
     message, commands = step_message(writes, 0.0)
     assert struct.unpack_from("!i", message)[0] == len(message)
-    assert commands == [tc.CMD_SET_VEHICLE_VARIABLE] * 3 + [tc.CMD_SIMSTEP]
+    assert commands == (tc.CMD_SET_VEHICLE_VARIABLE,) * 3 + (tc.CMD_SIMSTEP,)
 
 
 @given(st.binary(max_size=300), st.integers(1, 3))
 def test_broken_bytes_end_in_an_expected_exception(answer, commands):
     with contextlib.suppress(*BROKEN_ANSWER):
-        StepReader().read(answer, [tc.CMD_SIMSTEP] * commands)
+        StepReader().read(answer, (tc.CMD_SIMSTEP,) * commands)
 
 
 @given(st.binary(max_size=300), st.integers(1, 3))
@@ -198,7 +198,7 @@ def test_a_torn_answer_ends_in_an_expected_exception(data):
     answer = head + subscription + bytes((tc.CMD_GET_VEHICLE_VARIABLE, 7)) + struct.pack("!i", 3) + struct.pack("!i", 1) + b"a"
     cut = data.draw(st.integers(0, len(answer)))
     with pytest.raises(BROKEN_ANSWER):
-        StepReader().read(answer[:cut], [tc.CMD_SIMSTEP])
+        StepReader().read(answer[:cut], (tc.CMD_SIMSTEP,))
 
 
 def subscribed(cars) -> bytes:
@@ -270,3 +270,81 @@ def test_a_changed_byte_outside_the_numbers_is_never_taken_for_the_layout_before
     assert (states.ids, states.lane_ids, end) == (expected.ids, expected.lane_ids, same_end)
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(states, name), getattr(expected, name))
+
+
+def step_answer(time_s, on_the_road, departed=()) -> bytes:
+    """SUMO's whole answer to a step; without a subscription to vehicles where `on_the_road` is None."""
+    simulation = bytes((4, tc.VAR_TIME, 0, tc.TYPE_DOUBLE)) + struct.pack("!d", time_s)
+    for variable, ids in ((tc.VAR_DEPARTED_VEHICLES_IDS, departed), (tc.VAR_ARRIVED_VEHICLES_IDS, ())):
+        simulation += bytes((variable, 0, tc.TYPE_STRINGLIST)) + struct.pack("!i", len(ids))
+        simulation += b"".join(struct.pack("!i", len(name.encode())) + name.encode() for name in ids)
+    simulation += bytes((tc.VAR_COLLISIONS, 0, tc.TYPE_COMPOUND)) + struct.pack("!iBi", 1, tc.TYPE_INTEGER, 0)
+    parts = [bytes((0,)) + struct.pack("!iBi", 99, tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE, 0) + simulation]
+    if on_the_road is not None:
+        named = struct.pack("!i", 1) + b"V"
+        parts.append(bytes((0,)) + struct.pack("!iB", 99, tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT) + named + subscribed(on_the_road))
+    return status(tc.CMD_SIMSTEP) + struct.pack("!i", len(parts)) + b"".join(parts)
+
+
+def assert_same_state(one, other):
+    assert (one.time_s, one.departed_ids, one.arrived_ids, one.collisions) == (
+        other.time_s,
+        other.departed_ids,
+        other.arrived_ids,
+        other.collisions,
+    )
+    assert (one.vehicles.ids, one.vehicles.lane_ids, one.vehicles.index) == (
+        other.vehicles.ids,
+        other.vehicles.lane_ids,
+        other.vehicles.index,
+    )
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(one.vehicles, name), getattr(other.vehicles, name))
+
+
+STEP = (tc.CMD_SIMSTEP,)
+
+
+def quickly(reader, answer):
+    """As the backend asks: behind the answer lies what is left of an earlier one."""
+    return reader.quick(np.frombuffer(answer + b"left over", np.uint8), len(answer), STEP)
+
+
+times_s = st.floats(0.0, 1e6)
+
+
+@given(st.lists(st.tuples(times_s, st.none() | cars, st.sampled_from([(), (), ("a",)])), max_size=6))
+def test_an_answer_read_at_one_look_says_what_the_reader_says(answers):
+    reader = StepReader()
+    for answer in (step_answer(*said) for said in answers):
+        expected = StepReader().read(answer, STEP)
+        quick = quickly(reader, answer)
+        if quick is not None:
+            assert_same_state(quick, expected)
+        assert_same_state(reader.read(answer, STEP), expected)
+
+
+@given(cars, st.data())
+def test_numbers_alone_are_read_at_one_look(on_the_road, data):
+    reader = StepReader()
+    first = reader.read(step_answer(1.0, on_the_road), STEP)
+    moved = step_answer(data.draw(times_s), [(name, lane, data.draw(numbers)) for name, lane, _ in on_the_road])
+    quick = quickly(reader, moved)
+    assert_same_state(quick, StepReader().read(moved, STEP))
+    assert quick.vehicles.ids is first.vehicles.ids
+    assert reader.quick(np.frombuffer(moved, np.uint8), len(moved), (tc.CMD_SET_VEHICLE_VARIABLE, *STEP)) is None
+    assert quickly(reader, moved[:-1]) is None
+    assert quickly(reader, step_answer(1.0, on_the_road, ("a",))) is None
+
+
+@given(cars, st.data())
+def test_a_changed_byte_of_a_whole_answer_is_never_overlooked(on_the_road, data):
+    """It is left to the reader, or is a number's and read as what it says now."""
+    answer = step_answer(1.0, on_the_road)
+    reader = StepReader()
+    reader.read(answer, STEP)
+    changed = bytearray(answer)
+    changed[data.draw(st.integers(0, len(answer) - 1))] ^= data.draw(st.integers(1, 255))
+    quick = quickly(reader, bytes(changed))
+    if quick is not None:
+        assert_same_state(quick, StepReader().read(bytes(changed), STEP))
