@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -83,7 +84,13 @@ class Channel:
         channel: socket.socket | None = self._connection._socket
         if channel is None:
             raise ConnectionError("the connection is closed")
-        channel.sendall(message)
+        # With a timeout, the socket's own calls ask the system first whether there is room; nearly always there is.
+        try:
+            sent = os.write(channel.fileno(), message)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(message):
+            channel.sendall(message[sent:])
 
     def receive(self) -> int:
         """Wait for a message and lay it in `content`; the number of bytes there.

@@ -1,7 +1,10 @@
 """Messages over a connection, however they come."""
 
+import concurrent.futures
 import itertools
+import socket
 import struct
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -60,3 +63,14 @@ def test_a_closed_connection_is_told():
     for attempt in (Channel(closed).receive, lambda: Channel(closed).send(b"")):
         with pytest.raises(ConnectionError, match="closed"):
             attempt()
+
+
+def test_a_message_that_no_buffer_holds_arrives_whole():
+    message = bytes(range(256)) * (1 << 14)
+    near, far = socket.socketpair()
+    with near, far, concurrent.futures.ThreadPoolExecutor() as pool:
+        near.settimeout(10.0)
+        arrived = pool.submit(lambda: b"".join(iter(lambda: far.recv(1 << 20), b"")))
+        Channel(SimpleNamespace(_socket=near)).send(message)
+        near.shutdown(socket.SHUT_WR)
+        assert arrived.result() == message
