@@ -45,15 +45,22 @@ class GatedBeta:
 
     def sample(self, sample_shape: torch.Size = _NO_SHAPE) -> Tensor:
         """Actions of shape `sample_shape + (B,)`, drawn from torch's global generator; no gradient."""
+        if not torch.is_grad_enabled():
+            return self._sample(sample_shape)
         with torch.no_grad():
-            gate = torch.sigmoid(self._gate_logit)
-            brakes = torch.rand(sample_shape + gate.shape, device=gate.device) < gate
-            if not brakes.any():
-                return torch.zeros_like(brakes, dtype=gate.dtype)  # the usual case by far, and amounts cost more than gates
-            # A Dirichlet distribution of two is the Beta distribution, without the detour that torch's Beta takes.
-            amount = Dirichlet(self._alpha_beta, validate_args=False).sample(sample_shape)[..., 0]
-            action = RELEASE_THRESHOLD + _SPAN * amount.clamp(_MARGIN, 1.0 - _MARGIN)
-            return action * brakes
+            return self._sample(sample_shape)
+
+    def _sample(self, sample_shape: torch.Size) -> Tensor:
+        gate = torch.sigmoid(self._gate_logit)
+        # Torch takes a shape twice as long to understand as a tensor of that shape.
+        draw = torch.rand(sample_shape + gate.shape, device=gate.device) if sample_shape else torch.rand_like(gate)
+        brakes = draw < gate
+        if not brakes.any():
+            return torch.zeros_like(brakes, dtype=gate.dtype)  # the usual case by far, and amounts cost more than gates
+        # A Dirichlet distribution of two is the Beta distribution, without the detour that torch's Beta takes.
+        amount = Dirichlet(self._alpha_beta, validate_args=False).sample(sample_shape)[..., 0]
+        action = RELEASE_THRESHOLD + _SPAN * amount.clamp(_MARGIN, 1.0 - _MARGIN)
+        return action * brakes
 
     def log_prob(self, action_B: Tensor) -> Tensor:
         """Log density of actions (B,); at or below the threshold it is the log probability of not braking."""

@@ -31,13 +31,18 @@ def pack(cells: Sequence[PeerSet] | NDArray[np.object_]) -> tuple[Tensor, Tensor
     Raises:
         ConfigError: there is no set, or the sets differ in their number of features.
     """
+    values, counts = pack_arrays(cells)
+    return torch.from_numpy(values), torch.from_numpy(counts)
+
+
+def pack_arrays(cells: Sequence[PeerSet] | NDArray[np.object_]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `pack`, and raises as it, in arrays."""
     arrays = [peers.values for peers in cells]
     try:
         values = np.concatenate(arrays)
     except ValueError as problem:
         raise ConfigError(f"cannot pack {len(arrays)} peer sets ({problem}); give one or more with the same features") from None
-    counts = np.array([len(array) for array in arrays], dtype=np.int64)
-    return torch.from_numpy(values), torch.from_numpy(counts)
+    return values, np.array([len(array) for array in arrays], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from roadsense.model.action import deterministic_action
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.distribution import GatedBeta
-from roadsense.model.forward import encoded_peers, layers_of, through_trunk
-from roadsense.model.inputs import squashed
-from roadsense.model.packing import pack
+from roadsense.model.forward import encoded_peers, layers_of, squashed_rows, through_trunk
+from roadsense.model.packing import pack_arrays
 from roadsense.peer_set import PeerSet
 from roadsense.training.fragment import Act
 
@@ -25,12 +24,13 @@ def act_with(network: DeepSets, *, explore: bool) -> Act:
     """Draw actions from the network's distribution, with torch's global generator, or follow the deterministic rule."""
     # The modules' own calls would cost as much as their numbers.
     encoder, trunk, kind = layers_of(network.peer_encoder), layers_of(network.actor), network.settings.pool
+    withheld = network.settings.withheld_inputs
 
     def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
         with torch.inference_mode():
-            values_SF, counts_K = pack(peers_K)
-            pooled_KP = encoded_peers(network.peer_inputs(values_SF), counts_K, encoder, kind)
-            parameters_K3 = through_trunk((squashed(torch.from_numpy(ego_KE)), pooled_KP), trunk)
+            values_SF, counts_K = pack_arrays(peers_K)
+            pooled_KP = encoded_peers(squashed_rows(values_SF, withheld), torch.from_numpy(counts_K), encoder, kind)
+            parameters_K3 = through_trunk((squashed_rows(ego_KE), pooled_KP), trunk)
             action_K = GatedBeta(parameters_K3).sample() if explore else deterministic_action(parameters_K3)
         return action_K.numpy()[:, None], parameters_K3.numpy()
 

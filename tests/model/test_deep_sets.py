@@ -13,6 +13,8 @@ from roadsense.errors import ConfigError, PolicyError
 from roadsense.features import EGO_SIZE, PEER_SIZE, RELEASE_THRESHOLD
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.distribution import GatedBeta
+from roadsense.model.forward import squashed_rows
+from roadsense.model.inputs import squashed
 from roadsense.model.packing import pack
 from roadsense.model.settings import ModelSettings
 from roadsense.model.weights import weights_sha256
@@ -205,3 +207,12 @@ def test_the_untrained_policy_starts_near_no_brake(probability: float, amount: f
     assert abs(above.mean().item() - amount) < 0.01
     assert braking.min() < 0.2
     assert braking.max() > 0.9
+
+
+@given(st.integers(0, 70), st.integers(1, 9), SEEDS)
+def test_squashed_in_one_operator_is_squashed_to_the_last_bit(rows, features, seed):
+    entries_NF = np.random.default_rng(seed).normal(scale=2.0, size=(rows, features)).astype(np.float32)
+    expected = squashed(torch.from_numpy(entries_NF))
+    assert torch.equal(squashed_rows(entries_NF), expected)
+    expected[:, (0,)] = 0.0
+    assert torch.equal(squashed_rows(entries_NF, (0,)), expected)
