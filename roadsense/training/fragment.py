@@ -87,11 +87,10 @@ class Collector:
             ticks.parameters.append(parameters_K3)
             ticks.reward.append(done.reward)
             now = len(ticks.action)
-            steps += self._env.num_envs - int(done.was_reset.sum())
-            for row in np.nonzero(done.was_reset)[0].tolist():
+            steps += self._env.num_envs - len(done.reset_rows)
+            for row in done.reset_rows:
                 self._pieces[row] = _Piece(_new_id(), now)
-            for row in np.nonzero(done.terminated | done.truncated)[0].tolist():
-                closed.append((row, self._pieces[row], now, bool(done.terminated[row])))
+            closed += [(row, self._pieces[row], now, terminated) for row, terminated in done.ended]
         last = len(ticks.action)
         is_closed = {id(piece) for _, piece, _, _ in closed}
         going_on = [(row, piece, last, None) for row, piece in enumerate(self._pieces) if id(piece) not in is_closed and last > piece.begin]

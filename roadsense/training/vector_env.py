@@ -18,20 +18,19 @@ from roadsense.training.environment import TrainingEnv, TrainingObservation
 BatchObservation = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class VectorStep:
-    """What a step of K environments gave; peers as a list, everything else as arrays of K rows.
+    """What a step of K environments gave: observations and rewards in K rows, and the few rows that did not just go on, in ascending order.
 
-    Where an episode had ended before, `was_reset` is true and the observation is the first of the next one.
+    Where an episode had ended before, the row is one of `reset_rows` and its observation is the first of the next one.
     """
 
     ego: NDArray[np.float32]
     peers: list[PeerSet]
     privileged: NDArray[np.float32]
     reward: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    was_reset: NDArray[np.bool_]
+    reset_rows: list[int]
+    ended: list[tuple[int, bool]]  # row, and whether its episode terminated; otherwise it was truncated
 
 
 class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[Any]]):
@@ -48,7 +47,7 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
         self.single_action_space = action_space()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._ended_K = np.zeros(self.num_envs, dtype=np.bool_)
+        self._ended_rows: list[int] = []
 
     def reset(
         self,
@@ -58,7 +57,7 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
     ) -> tuple[BatchObservation, dict[str, Any]]:
         """Start an episode in every environment."""
         observations = [env.reset(options=options)[0] for env in self.envs]
-        self._ended_K[:] = False
+        self._ended_rows = []
         ego_KE, peers_K, privileged_KP = _batched(observations)
         return {"ego": ego_KE, "peers": cell_array(peers_K), PRIVILEGED: privileged_KP}, {}
 
@@ -68,37 +67,41 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
         """Gymnasium's step."""
         done = self.drive(actions)
         observation = {"ego": done.ego, "peers": cell_array(done.peers), PRIVILEGED: done.privileged}
-        return observation, done.reward, done.terminated, done.truncated, {}
+        terminated_K, truncated_K = np.zeros((2, self.num_envs), dtype=np.bool_)
+        for row, terminated in done.ended:
+            terminated_K[row], truncated_K[row] = terminated, not terminated
+        return observation, done.reward, terminated_K, truncated_K, {}
 
     def drive(self, actions_K1: NDArray[np.float32]) -> VectorStep:
         """The same without Gymnasium's dress."""
-        was_reset_K = self._ended_K
-        for env, ended, action in zip(self.envs, was_reset_K, actions_K1, strict=True):
-            if not ended:
-                env.begin_step(action)
+        reset_rows = self._ended_rows
+        driven = [(env, action) for row, (env, action) in enumerate(zip(self.envs, actions_K1, strict=True)) if row not in reset_rows]
+        for env, action in driven:
+            env.begin_step(action)
         # First every simulator, then every environment: mixed, each would find the caches full of the others' code and data.
-        for env, ended in zip(self.envs, was_reset_K, strict=True):
-            if not ended:
-                env.await_step()
+        for env, _ in driven:
+            env.await_step()
         observations: list[TrainingObservation] = []
-        reward_K = np.zeros(self.num_envs)
-        terminated_K, truncated_K = np.zeros((2, self.num_envs), dtype=np.bool_)
-        for row, (env, ended) in enumerate(zip(self.envs, was_reset_K, strict=True)):
-            if ended:
-                observations.append(env.reset()[0])
+        rewards: list[float] = []
+        ended: list[tuple[int, bool]] = []
+        for row, env in enumerate(self.envs):
+            if row in reset_rows:
+                observation, reward = env.reset()[0], 0.0
             else:
-                observation, reward_K[row], terminated_K[row], truncated_K[row], _ = env.finish_step()
-                observations.append(observation)
-        self._ended_K = terminated_K | truncated_K
+                observation, reward, terminated, truncated, _ = env.finish_step()
+                if terminated or truncated:
+                    ended.append((row, terminated))
+            observations.append(observation)
+            rewards.append(reward)
+        self._ended_rows = [row for row, _ in ended]
         ego_KE, peers_K, privileged_KP = _batched(observations)
         return VectorStep(
             ego=ego_KE,
             peers=peers_K,
             privileged=privileged_KP,
-            reward=reward_K,
-            terminated=terminated_K,
-            truncated=truncated_K,
-            was_reset=was_reset_K,
+            reward=np.array(rewards, dtype=np.float64),
+            reset_rows=reset_rows,
+            ended=ended,
         )
 
     def close_extras(self, **_kwargs: Any) -> None:
@@ -108,5 +111,6 @@ class ConvoyVectorEnv(VectorEnv[BatchObservation, NDArray[np.float32], NDArray[A
 
 
 def _batched(observations: list[TrainingObservation]) -> tuple[NDArray[np.float32], list[PeerSet], NDArray[np.float32]]:
-    ego_KE, privileged_KP = (np.array([observation[name] for observation in observations]) for name in ("ego", "privileged"))
+    ego_KE = np.array([observation["ego"] for observation in observations])
+    privileged_KP = np.array([observation["privileged"] for observation in observations])
     return ego_KE, [observation["peers"] for observation in observations], privileged_KP
