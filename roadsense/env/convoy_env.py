@@ -21,7 +21,7 @@ from roadsense.env.episodes import (
     evaluation_plan,
     recorded_plan,
 )
-from roadsense.env.observation import Observation, observe
+from roadsense.env.observation import Observation
 from roadsense.env.outcome import Outcome
 from roadsense.env.record import EpisodeRecord
 from roadsense.env.reward import Reward
@@ -29,7 +29,7 @@ from roadsense.env.settings import TaskSettings
 from roadsense.env.task import ConvoyEpisode
 from roadsense.errors import UsageError
 from roadsense.extensions import import_callable
-from roadsense.peer_set import action_space, observation_space
+from roadsense.peer_set import PeerSet, action_space, observation_space
 from roadsense.radio.parameters import load_parameters
 from roadsense.radio.radio import HeardPeers, OwnMeasurement, Radio
 from roadsense.scenario.dataset import Dataset, Scenario
@@ -121,7 +121,6 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._state: SimulatorState
         self._observation: Observation
         self._radio: Radio
-        self._senses: tuple[OwnMeasurement, HeardPeers]
         self._reward = Reward(self.task_settings.reward)
         if self.task_settings.hazard.source is not None:
             import_callable(self.task_settings.hazard.source, "hazard source")  # refused now, not in the first episode
@@ -226,7 +225,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     @property
     def senses(self) -> tuple[OwnMeasurement, HeardPeers]:
         """What the last observation was made of, in world coordinates: what a logger on board would write down."""
-        return self._senses
+        return self._radio.senses()
 
     @property
     def radio(self) -> Radio:
@@ -296,17 +295,18 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._observation = self._observe(self._episode, 0.0)
 
     def _observe(self, episode: ConvoyEpisode, previous_action: float) -> Observation:
-        heard = self._radio.step(self._state, self._equipped(episode.plan.scenario, self._state))
-        episode.hear(heard, self._state)
-        self._senses = self._radio.own_measurement(self._state), heard
-        return observe(*self._senses, previous_action)
+        state = self._state
+        ego, peers = self._radio.observe(state, self._equipped(episode.plan.scenario, state), previous_action)
+        if episode.statistics.hazard_fired_s is not None:  # before that it is of no consequence whom the ego hears
+            episode.hear(self._radio.heard(), state)
+        return {"ego": ego, "peers": PeerSet.taking(peers)}
 
     def _equipped(self, scenario: Scenario, state: SimulatorState) -> tuple[str, ...] | None:
         """The cars with a radio among those nearby; None means all."""
-        if scenario.peer_ids is None:
-            return None
         ids = state.vehicles.ids
-        if self._equipped_ids is None or ids != self._equipped_among:
+        if self._equipped_ids is None or ids is not self._equipped_among:
+            if scenario.peer_ids is None:
+                return None
             self._equipped_ids = tuple(vehicle_id for vehicle_id in ids if scenario.is_equipped(vehicle_id))
             self._equipped_among = ids
         return self._equipped_ids

@@ -79,29 +79,41 @@ class Draws:
 
     Args:
         transform: `uniforms` or `standard_normals`.
+        dimensions: how many the arrays of keys have.
+
+    Attributes:
+        block: the numbers of some periods, (periods, and the keys' shape); read only.
     """
 
-    def __init__(self, transform: Callable[[KeyArray], FloatArray]) -> None:
+    def __init__(self, transform: Callable[[KeyArray], FloatArray], dimensions: int = 1) -> None:
         self._transform = transform
-        self.rekey(np.empty(0, dtype=np.uint64))
+        self.block: FloatArray
+        self.rekey(np.empty((0,) * dimensions, dtype=np.uint64))
 
     def rekey(self, keys: KeyArray) -> None:
-        """From now on `at` answers for the streams of these keys, an array of any shape."""
+        """From now on the numbers are those of the streams of these keys, an array of any shape."""
         self._keys = keys
         self._periods = _FIRST_PERIODS
         self._first_period = 0
-        self._block: FloatArray = np.empty((0, *keys.shape))
+        self.block = np.empty((0, *keys.shape))
 
     def at(self, period: int) -> FloatArray:
         """The numbers of a period: an array of the keys' shape, read only. The same for a key whatever was asked before."""
-        if not 0 <= period - self._first_period < len(self._block):
-            self._fill(period)
-        numbers: FloatArray = self._block[period - self._first_period]
+        row = self.row(period)  # may put another block there
+        numbers: FloatArray = self.block[row]
         return numbers
+
+    def row(self, period: int) -> int:
+        """Which row holds the numbers of a period, of the `block` that is there after this call."""
+        row = period - self._first_period
+        if 0 <= row < len(self.block):
+            return row
+        self._fill(period)
+        return 0
 
     def _fill(self, first_period: int) -> None:
         periods = min(self._periods, 1 + _BLOCK_NUMBERS // max(1, self._keys.size))
         steps = np.arange(first_period, first_period + periods, dtype=np.uint64) * _INCREMENT
-        self._block = self._transform(mix(self._keys + steps.reshape(-1, *(1,) * self._keys.ndim)))
+        self.block = self._transform(mix(self._keys + steps.reshape(-1, *(1,) * self._keys.ndim)))
         self._first_period = first_period
         self._periods = min(2 * self._periods, _MOST_PERIODS)

@@ -14,129 +14,81 @@ what its holder already has and changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from roadsense.compiled import compiled
 from roadsense.radio.arrays import carry_over
+from roadsense.radio.loops import TIME_TOLERANCE_S, IntArray, PeriodArray, broadcast, collect
 from roadsense.state import FloatArray
 
-IntArray = NDArray[np.intp]
-PeriodArray = NDArray[np.int32]  # periods count from 1; 0 means never
-
-# Step times are sums of 0.1 s in floating point: an arrival that falls on a step must not miss it by a rounding error.
-TIME_TOLERANCE_S = 1e-9
-
-
-@dataclass(slots=True, kw_only=True)
-class Broadcasts:
-    """What all cars sent in one period: what each held (max_hops, n, n); arrival times (n, m), infinite where lost."""
-
-    period: int
-    arrival_s: FloatArray
-    held: PeriodArray
+# A broadcast has arrived when the next one goes out, unless latencies are longer than a period; then the room grows as needed.
+_ROOM = 2
 
 
 class Relay:
     """All cars' knowledge of each other in one episode, seen from the ego, which is car 0.
 
     The ego forwards like every other car. What it forwards cannot change what it hears, as nothing of it can be new to itself.
+
+    Attributes:
+        held: `held[0]` (max_hops, n, n) is what all cars hold now, `held[1 + b]` what they held when they sent broadcast b on the air.
+        arrival_s: when broadcast b on the air reaches whom: (room, n, m), infinite where it does not, m being n or the ego alone where
+            nobody forwards.
+        on_air: how many broadcasts are on the air.
+        heard: newest period of each other car that the ego has heard, 0 for never and for the ego itself: (n,).
     """
 
     def __init__(self, max_hops: int) -> None:
-        self._held: PeriodArray = np.zeros((max_hops, 0, 0), dtype=np.int32)
-        self._heard: PeriodArray = np.zeros(0, dtype=np.int32)
-        self._on_the_air: list[Broadcasts] = []
-
-    @property
-    def heard(self) -> PeriodArray:
-        """Newest period of each other car that the ego has heard, 0 for never and for the ego itself: array (n,)."""
-        return self._heard
+        self.held: PeriodArray = np.zeros((1 + _ROOM, max_hops, 0, 0), dtype=np.int32)
+        self.arrival_s: FloatArray = np.empty((_ROOM, 0, 0))
+        self.on_air = 0
+        self.heard: PeriodArray = np.zeros(0, dtype=np.int32)
 
     @property
     def sent(self) -> PeriodArray:
         """Period of each car's last broadcast, 0 for never: array (n,)."""
-        sent: PeriodArray = self._held[0].diagonal()
+        sent: PeriodArray = self.held[0, 0].diagonal()
         return sent
 
     @property
     def links(self) -> IntArray:
         """Fewest links over which what is `heard` came, 0 for never and for the ego itself: array (n,)."""
-        links = np.full(len(self._heard), len(self._held), dtype=np.intp)
-        for count in range(len(self._held) - 1, 0, -1):
-            links[self._held[count][0] == self._heard] = count
-        links[self._heard == 0] = 0
+        held = self.held[0]
+        links = np.full(len(self.heard), len(held), dtype=np.intp)
+        for count in range(len(held) - 1, 0, -1):
+            links[held[count][0] == self.heard] = count
+        links[self.heard == 0] = 0
         return links
 
     @property
     def forwards(self) -> bool:
         """Whether cars forward at all; if not, only what the ego receives is of consequence."""
-        return len(self._held) > 1
+        max_hops: int = self.held.shape[1]
+        return max_hops > 1
 
     def rearrange(self, origin: IntArray) -> None:
         """From now on there are these cars; `origin` (n,) tells which car each was before, -1 for a new one."""
-        self._held = carry_over(self._held, 1, origin, origin, fill=0)
-        self._heard = carry_over(self._heard, 0, origin, fill=0)
-        self._on_the_air = [self._rearranged(sent, origin) for sent in self._on_the_air]
+        self.held = carry_over(self.held, 2, origin, origin, fill=0)
+        self.heard = carry_over(self.heard, 0, origin, fill=0)
+        self.arrival_s = carry_over(self.arrival_s, 1, origin, origin if self.forwards else origin[:1], fill=np.inf)
+
+    def make_room(self) -> bool:
+        """See to it that one more broadcast finds room on the air; whether the arrays are other ones now."""
+        room = len(self.arrival_s)
+        if self.on_air < room:
+            return False
+        self.held = np.concatenate((self.held, np.zeros_like(self.held[:room])))
+        self.arrival_s = np.concatenate((self.arrival_s, np.empty_like(self.arrival_s)))
+        return True
 
     def broadcast(self, period: int, arrival_s: FloatArray) -> None:
         """The first p cars send; `arrival_s` (p, q) says when each broadcast reaches the first q cars, infinite where it does not."""
         senders, receivers = arrival_s.shape
-        cars = len(self._heard)
-        if senders < cars:
-            everywhere = np.full((cars, self._receivers(cars)), np.inf)
-            everywhere[:senders, :receivers] = arrival_s
-            arrival_s = everywhere
-        self._on_the_air.append(Broadcasts(period=period, arrival_s=arrival_s, held=_sent(self._held, period, senders)))
+        self.make_room()
+        self.arrival_s[self.on_air] = np.inf
+        self.arrival_s[self.on_air, :senders, :receivers] = arrival_s
+        broadcast(period, senders, self.on_air, self.held)
+        self.on_air += 1
 
     def collect(self, now_s: float) -> None:
         """Let everything arrive that is due by now."""
-        waiting: list[Broadcasts] = []
-        for sent in self._on_the_air:
-            if _deliver(sent.arrival_s, now_s + TIME_TOLERANCE_S, sent.period, sent.held, self._held, self._heard):
-                waiting.append(sent)
-        self._on_the_air = waiting
-
-    def _rearranged(self, sent: Broadcasts, origin: IntArray) -> Broadcasts:
-        arrival_s = carry_over(sent.arrival_s, 0, origin, origin[: self._receivers(len(origin))], fill=np.inf)
-        return Broadcasts(period=sent.period, arrival_s=arrival_s, held=carry_over(sent.held, 1, origin, origin, fill=0))
-
-    def _receivers(self, cars: int) -> int:
-        return cars if self.forwards else 1
-
-
-@compiled
-def _sent(held: PeriodArray, period: int, senders: int) -> PeriodArray:
-    """The first cars measure anew; a copy of `held`, as what is on the air keeps what was held when it was sent."""
-    for links in range(held.shape[0]):
-        for sender in range(senders):
-            held[links, sender, sender] = period
-    return held.copy()
-
-
-@compiled
-def _deliver(arrival_s: FloatArray, until_s: float, period: int, sent: PeriodArray, held: PeriodArray, heard: PeriodArray) -> int:
-    """Everything of one period's broadcasts that arrives by `until_s` goes into `held` and `heard`; how much is still on the air.
-
-    Where cars do not forward, only what the ego receives is of consequence.
-    """
-    links, cars, _ = sent.shape
-    pending = 0
-    for sender in range(arrival_s.shape[0]):
-        for receiver in range(arrival_s.shape[1]):
-            due_s = arrival_s[sender, receiver]
-            if due_s > until_s:
-                pending += due_s < np.inf
-                continue
-            # What has been delivered before may be delivered again: nothing of it is new then.
-            if receiver == 0:
-                for source in range(1, cars):  # the ego is no source to itself
-                    heard[source] = max(heard[source], sent[links - 1, sender, source])
-            if links > 1:
-                held[1, receiver, sender] = max(held[1, receiver, sender], period)
-            for used in range(2, links):
-                for source in range(cars):
-                    held[used, receiver, source] = max(held[used, receiver, source], sent[used - 1, sender, source])
-    return pending
+        self.on_air = collect(self.on_air, now_s + TIME_TOLERANCE_S, self.arrival_s, self.held, self.heard)
