@@ -304,7 +304,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _equipped(self, scenario: Scenario, state: SimulatorState) -> tuple[str, ...] | None:
         """The cars with a radio among those nearby; None means all."""
         ids = state.vehicles.ids
-        if self._equipped_ids is None or ids is not self._equipped_among:
+        if self._equipped_ids is None or (ids is not self._equipped_among and ids != self._equipped_among):
             if scenario.peer_ids is None:
                 return None
             self._equipped_ids = tuple(vehicle_id for vehicle_id in ids if scenario.is_equipped(vehicle_id))

@@ -16,12 +16,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.compiled import compiled
 from roadsense.seeding import named_stream
 from roadsense.state import FloatArray
 
 KeyArray = NDArray[np.uint64]
 
-_INCREMENT: Final = np.uint64(0x9E3779B97F4A7C15)
+INCREMENT: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_FACTOR: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND_FACTOR: Final = np.uint64(0x94D049BB133111EB)
 _SHIFT_27, _SHIFT_30, _SHIFT_31 = np.uint64(27), np.uint64(30), np.uint64(31)
@@ -34,8 +35,12 @@ _MOST_PERIODS: Final = 64
 LARGEST_NORMAL: Final = math.sqrt(-2.0 * math.log(2.0**-33))  # 6.76: `standard_normals` never leave [-6.76, 6.76]
 
 
+@compiled
 def mix(bits: KeyArray) -> KeyArray:
-    """SplitMix64's finaliser, a bijection of 64-bit integers whose output bits all depend on all input bits; any shape."""
+    """SplitMix64's finaliser, a bijection of 64-bit integers whose output bits all depend on all input bits; any shape.
+
+    Compiled code may also give a single integer.
+    """
     mixed: KeyArray = bits ^ (bits >> _SHIFT_30)
     mixed *= _FIRST_FACTOR
     mixed ^= mixed >> _SHIFT_27
@@ -44,9 +49,10 @@ def mix(bits: KeyArray) -> KeyArray:
     return mixed
 
 
+@compiled
 def uniforms(bits: KeyArray) -> FloatArray:
-    """Uniform numbers in [0, 1) from 53 of 64 random bits; any shape."""
-    return (bits >> _SHIFT_11).astype(np.float64) * 2.0**-53
+    """Uniform numbers in [0, 1) from 53 of 64 random bits; any shape, as with `mix`."""
+    return (bits >> _SHIFT_11) * 2.0**-53
 
 
 def standard_normals(bits: KeyArray) -> FloatArray:
@@ -113,7 +119,7 @@ class Draws:
 
     def _fill(self, first_period: int) -> None:
         periods = min(self._periods, 1 + _BLOCK_NUMBERS // max(1, self._keys.size))
-        steps = np.arange(first_period, first_period + periods, dtype=np.uint64) * _INCREMENT
+        steps = np.arange(first_period, first_period + periods, dtype=np.uint64) * INCREMENT
         self.block = self._transform(mix(self._keys + steps.reshape(-1, *(1,) * self._keys.ndim)))
         self._first_period = first_period
         self._periods = min(2 * self._periods, _MOST_PERIODS)

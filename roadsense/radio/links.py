@@ -17,7 +17,7 @@ import numpy as np
 
 from roadsense.config import STEP_LENGTH_S
 from roadsense.radio.arrays import carry_over
-from roadsense.radio.draws import LARGEST_NORMAL, Draws, KeyArray, mix, standard_normals, uniforms
+from roadsense.radio.draws import LARGEST_NORMAL, Draws, KeyArray, mix, standard_normals
 from roadsense.radio.loops import BAD, GOOD, NEW, IntArray, latencies_s, transmit
 from roadsense.radio.parameters import RadioParameters
 from roadsense.state import FloatArray
@@ -46,10 +46,11 @@ class Links:
         state: of every link (n, m): `GOOD`, `BAD` or `NEW`.
         bands: table (4, bands): the squared outer edge of every band (the last has none: infinite), then for every state the probability
             that a packet is lost.
-        losses: uniform numbers for every link.
-        latencies: normal numbers for every link, without any block where latencies cannot matter.
+        keys: of the stream of uniform numbers that every link (n, m) draws its losses from.
+        latencies: normal numbers for every link, none where latencies cannot matter.
         base_s: mean latency.
         jitter_s: its standard deviation.
+        latency_matters: whether anything can arrive later than a period after it was sent.
     """
 
     def __init__(self, parameters: RadioParameters) -> None:
@@ -60,9 +61,10 @@ class Links:
         self.bands: FloatArray = np.array([[*squared_edges_m2, np.inf], to_bad, stay_bad, loss])
         self.base_s, self.jitter_s = parameters.latency.base_s, parameters.latency.jitter_s
         # Who listens once per period cannot tell latencies apart that all end within it, so they need not be drawn.
-        self._latency_matters = self.base_s + LARGEST_NORMAL * self.jitter_s > STEP_LENGTH_S
-        self.losses, self.latencies = Draws(uniforms, dimensions=2), Draws(standard_normals, dimensions=2)
+        self.latency_matters = self.base_s + LARGEST_NORMAL * self.jitter_s > STEP_LENGTH_S
+        self.latencies = Draws(standard_normals, dimensions=2)
         self.state: IntArray = np.empty((0, 0), dtype=np.intp)
+        self.keys: KeyArray = np.empty((0, 0), dtype=np.uint64)
 
     def rearrange(self, sending_keys: KeyArray, receiving_keys: KeyArray, origin: IntArray) -> None:
         """From now on the links lead from the n cars of `sending_keys` to the m of `receiving_keys`.
@@ -70,10 +72,9 @@ class Links:
         `origin` (n,) tells which car each was before, -1 for one that was not there.
         """
         self.state = carry_over(self.state, 0, origin, origin[: len(receiving_keys)], fill=NEW)
-        keys = mix(sending_keys[:, None] + receiving_keys)
-        self.losses.rekey(keys)
-        if self._latency_matters:
-            self.latencies.rekey(mix(keys ^ _LATENCY_STREAM))
+        self.keys = mix(sending_keys[:, None] + receiving_keys)
+        if self.latency_matters:
+            self.latencies.rekey(mix(self.keys ^ _LATENCY_STREAM))
 
     def transmit(self, period: int, now_s: float, x_m: FloatArray, y_m: FloatArray) -> FloatArray:
         """When the broadcast that each car sends now, from its place (n,), reaches each receiver: array (n, m), infinite where it is lost.
@@ -81,13 +82,9 @@ class Links:
         Call it once per period; a latency that cannot matter to who listens once per period is given as the mean.
         """
         arrival_s = np.empty(self.state.shape)
-        normals = self.latencies.at(period) if self._latency_matters else np.empty((0, 0))
-        transmit(self.state, self.bands, self.losses.at(period), normals, x_m, y_m, now_s, self.base_s, self.jitter_s, arrival_s)
+        normals = self.latencies.at(period) if self.latency_matters else np.empty((0, 0))
+        transmit(self.state, self.bands, self.keys, period, normals, x_m, y_m, now_s, self.base_s, self.jitter_s, arrival_s)
         return arrival_s
-
-    def rows(self, period: int) -> tuple[int, int]:
-        """Which rows of the blocks of `losses` and `latencies` are a period's; 0 for latencies that cannot matter."""
-        return self.losses.row(period), self.latencies.row(period) if self._latency_matters else 0
 
     def fates(self, x_m: FloatArray, y_m: FloatArray) -> IntArray:
         """What became of the last broadcasts: array (n, m) of `DELIVERED`, `LOST` and `OUT_OF_RANGE`, by sender and receiver.

@@ -1,7 +1,8 @@
 """The radio's loops over cars and links, compiled; the classes that they belong to stand around them.
 
 They share a file because Numba looks for changes only in the file of the function that Python calls, not in what that one calls in turn:
-were they spread over several files, a change in one could leave old machine code alive in the cache of another.
+were they spread over several files, a change in one could leave old machine code alive in the cache of another. Only `wrapped`, `mix` and
+`uniforms`, which are what they are, come from elsewhere.
 
 Shapes: N vehicles in the simulator's order; n cars with a radio, the ego first, of which the first p are on the road (`roster.py`);
 m receivers, which are the p, or the ego alone where nobody forwards.
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from roadsense.compiled import compiled
 from roadsense.features import EGO_COLUMN, PEER_COLUMN
 from roadsense.radio.angles import wrapped
+from roadsense.radio.draws import INCREMENT, KeyArray, mix, uniforms
 from roadsense.radio.message import ACCEL_MPS2, HEADING_RAD, MEASUREMENT_ROWS, SPEED_MPS, X_M, Y_M
 from roadsense.state import FloatArray
 
@@ -82,7 +84,8 @@ def latencies_s(normals: FloatArray, base_s: float, jitter_s: float) -> FloatArr
 def transmit(
     state: IntArray,
     bands: FloatArray,
-    draws: FloatArray,
+    keys: KeyArray,
+    period: int,
     normals: FloatArray,
     x_m: FloatArray,
     y_m: FloatArray,
@@ -93,11 +96,12 @@ def transmit(
 ) -> None:
     """Advance the state (p, m) of every link by one packet: when it arrives into `arrival_s` (at least p, m), infinite where it is lost.
 
-    `draws` (p, m) are uniform. `normals` (p, m) set the latencies apart; without any (0, 0) all packets take `base_s`.
+    Every link draws the uniform number of this period from its key (p, m). `normals` (p, m) set the latencies apart; without any (0, 0) all
+    packets take `base_s`.
     """
     senders, receivers = state.shape
     last_band = bands.shape[1] - 1
-    received_s = now_s + base_s
+    received_s, offset = now_s + base_s, np.uint64(period) * INCREMENT
     for sender in range(senders):
         for receiver in range(receivers):
             east_m, north_m = x_m[sender] - x_m[receiver], y_m[sender] - y_m[receiver]
@@ -105,7 +109,7 @@ def transmit(
             band = 0
             while band < last_band and bands[0, band] <= squared_m2:
                 band += 1
-            lost = draws[sender, receiver] < bands[1 + state[sender, receiver], band]
+            lost = uniforms(mix(keys[sender, receiver] + offset)) < bands[1 + state[sender, receiver], band]
             state[sender, receiver] = BAD if lost else GOOD
             arrival_s[sender, receiver] = np.inf if lost else received_s
     if normals.size:
@@ -266,8 +270,6 @@ def exchange(
     measured: FloatArray,
     x_m: FloatArray,
     y_m: FloatArray,
-    draws: FloatArray,
-    draw: int,
     normals: FloatArray,
     normal: int,
     cos: float,
@@ -278,6 +280,7 @@ def exchange(
     columns: IntArray,
     state: IntArray,
     bands: FloatArray,
+    keys: KeyArray,
     base_s: float,
     jitter_s: float,
     arrival_s: FloatArray,
@@ -299,10 +302,8 @@ def exchange(
         measured: (5, N) as `measure` gave it.
         x_m: true places (N,).
         y_m: true places (N,).
-        draws: a block of uniform numbers (periods, p, m), of which row `draw` is this period's.
-        draw: row of `draws`.
-        normals: a block of normal numbers likewise, empty where latencies are not drawn.
-        normal: row of `normals`.
+        normals: a block of normal numbers (periods, p, m) for latencies, empty where these are not drawn.
+        normal: row of `normals` that is this period's.
         cos: of the ego's own heading as measured.
         sin: of the same.
         previous_action: what the ego commanded last.
@@ -310,7 +311,8 @@ def exchange(
         peers: takes the peers' features, at least (n - 1, 6).
         columns: (p,) columns in `measured` of the cars that send.
         state: of every link (p, m).
-        bands: see `links.py`.
+        bands: see `links.py`, as `keys`.
+        keys: of every link (p, m).
         base_s: mean latency.
         jitter_s: its standard deviation.
         arrival_s: see `relay.py`, as `held` and `heard`.
@@ -329,7 +331,7 @@ def exchange(
     if len(columns) < len(heard):
         arrival_s[on_air] = np.inf  # nothing comes from or to cars that have left
     latency_normals = normals[normal] if len(normals) else np.empty((0, 0))
-    transmit(state, bands, draws[draw], latency_normals, x_m[columns], y_m[columns], now_s, base_s, jitter_s, arrival_s[on_air])
+    transmit(state, bands, keys, period, latency_normals, x_m[columns], y_m[columns], now_s, base_s, jitter_s, arrival_s[on_air])
     broadcast(period, len(columns), on_air, held)
     on_air += 1
     if base_s == 0.0:

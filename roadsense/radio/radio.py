@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from roadsense.config import STEP_LENGTH_S
 from roadsense.errors import UsageError
 from roadsense.features import EGO_SCALES, EGO_SIZE, PEER_SCALES, PEER_SIZE
-from roadsense.radio.draws import CarKeys
+from roadsense.radio.draws import CarKeys, KeyArray
 from roadsense.radio.links import Links
 from roadsense.radio.loops import FeatureArray, IntArray, PeriodArray, exchange
 from roadsense.radio.message import HEADING_RAD, MEASUREMENT_ROWS, HeardPeers, OwnMeasurement
@@ -42,6 +42,7 @@ _Lasting = tuple[
     IntArray,
     IntArray,
     FloatArray,
+    KeyArray,
     float,
     float,
     FloatArray,
@@ -153,17 +154,17 @@ class Radio:
         self._heard_s = now_s
         self._period = period = self._period + 1
         measured = self._measured if now_s == self._measured_s else self._measure(state)
-        # A tuple cannot change, so meeting the same one again means the same cars.
         if vehicles.ids is not self._followed or equipped is not self._followed_equipped:
             self._follow(vehicles, equipped)
         relay = self._relay
         if self._ego_column is None:
             relay.collect(now_s)
             return None
-        if relay.make_room():
+        if relay.on_air == relay.room:
+            relay.make_room()
             self._lasting = self._gathered()
         links = self._links
-        loss_row, latency_row = links.rows(period)
+        latency_row = links.latencies.row(period) if links.latency_matters else 0
         heading_rad = measured.item(HEADING_RAD, self._ego_column)
         ego = np.empty(EGO_SIZE, np.float32)
         peers = np.empty(self._peers_shape, np.float32)
@@ -174,8 +175,6 @@ class Radio:
             measured,
             vehicles.x_m,
             vehicles.y_m,
-            links.losses.block,
-            loss_row,
             links.latencies.block,
             latency_row,
             math.cos(heading_rad),
@@ -198,7 +197,11 @@ class Radio:
 
     def _follow(self, vehicles: VehicleStates, equipped: Collection[str] | None) -> None:
         """Find out who takes part now."""
+        # A tuple cannot change, so meeting the same one again means the same cars.
         can_change = not (equipped is None or isinstance(equipped, tuple))
+        if not can_change and equipped is self._followed_equipped and vehicles.ids == self._followed:
+            self._followed = vehicles.ids
+            return
         self._followed, self._followed_equipped = None if can_change else vehicles.ids, equipped
         self._ego_column = vehicles.index.get(self._ego_id)
         key = (vehicles.ids, None if equipped is None else frozenset(equipped))
@@ -225,6 +228,7 @@ class Radio:
             self._roster.columns,
             links.state,
             links.bands,
+            links.keys,
             links.base_s,
             links.jitter_s,
             relay.arrival_s,

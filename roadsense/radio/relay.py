@@ -34,12 +34,14 @@ class Relay:
         arrival_s: when broadcast b on the air reaches whom: (room, n, m), infinite where it does not, m being n or the ego alone where
             nobody forwards.
         on_air: how many broadcasts are on the air.
+        room: how many there is room for.
         heard: newest period of each other car that the ego has heard, 0 for never and for the ego itself: (n,).
     """
 
     def __init__(self, max_hops: int) -> None:
-        self.held: PeriodArray = np.zeros((1 + _ROOM, max_hops, 0, 0), dtype=np.int32)
-        self.arrival_s: FloatArray = np.empty((_ROOM, 0, 0))
+        self.room = _ROOM
+        self.held: PeriodArray = np.zeros((1 + self.room, max_hops, 0, 0), dtype=np.int32)
+        self.arrival_s: FloatArray = np.empty((self.room, 0, 0))
         self.on_air = 0
         self.heard: PeriodArray = np.zeros(0, dtype=np.int32)
 
@@ -71,19 +73,17 @@ class Relay:
         self.heard = carry_over(self.heard, 0, origin, fill=0)
         self.arrival_s = carry_over(self.arrival_s, 1, origin, origin if self.forwards else origin[:1], fill=np.inf)
 
-    def make_room(self) -> bool:
-        """See to it that one more broadcast finds room on the air; whether the arrays are other ones now."""
-        room = len(self.arrival_s)
-        if self.on_air < room:
-            return False
-        self.held = np.concatenate((self.held, np.zeros_like(self.held[:room])))
+    def make_room(self) -> None:
+        """Make room for twice as many broadcasts on the air."""
+        self.held = np.concatenate((self.held, np.zeros_like(self.held[: self.room])))
         self.arrival_s = np.concatenate((self.arrival_s, np.empty_like(self.arrival_s)))
-        return True
+        self.room *= 2
 
     def broadcast(self, period: int, arrival_s: FloatArray) -> None:
         """The first p cars send; `arrival_s` (p, q) says when each broadcast reaches the first q cars, infinite where it does not."""
         senders, receivers = arrival_s.shape
-        self.make_room()
+        if self.on_air == self.room:
+            self.make_room()
         self.arrival_s[self.on_air] = np.inf
         self.arrival_s[self.on_air, :senders, :receivers] = arrival_s
         broadcast(period, senders, self.on_air, self.held)
