@@ -297,7 +297,7 @@ class ConvoyEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _observe(self, episode: ConvoyEpisode, previous_action: float) -> Observation:
         state = self._state
         ego, peers = self._radio.observe(state, self._equipped(episode.plan.scenario, state), previous_action)
-        if episode.statistics.hazard_fired_s is not None:  # before that it is of no consequence whom the ego hears
+        if episode.hazard_times.fired_s is not None:  # before that it is of no consequence whom the ego hears
             episode.hear(self._radio.heard(), state)
         return {"ego": ego, "peers": PeerSet.taking(peers)}
 
