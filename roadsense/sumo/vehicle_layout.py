@@ -91,6 +91,8 @@ class VehicleLayout:
         for _ in range(count):
             vehicle_id, head = read_string(answer, place)
             at_position, _, _, at_speed, _, at_angle, _, at_accel, _, at_lane, lane_bytes = _HEAD.unpack_from(answer, head)
+            if lane_bytes < 0:  # else everything below lies in front of `place` and within the answer
+                raise ValueError(f"a lane's name of {lane_bytes} bytes")
             lane_begin = head + _HEAD.size
             lane_id, tail = answer[lane_begin : lane_begin + lane_bytes].decode(), lane_begin + lane_bytes
             at_lane_position, _, at_length, _ = _TAIL.unpack_from(answer, tail)
@@ -129,15 +131,19 @@ class VehicleLayout:
         return states_from_columns(self._ids, self._lane_ids, self._index, columns_7N)
 
 
+@compiled
 def pattern_of(content: ByteArray, doubles: PlaceArray) -> ByteArray:
     """What bytes must look like to differ from these in nothing but doubles, which begin at the given places.
 
     Returns:
         (2, S): the bits of each byte that count (none within a double), and those bits.
     """
-    pattern_2S = np.full((2, len(content)), 0xFF, dtype=np.uint8)
-    pattern_2S[0, doubles[:, None] + np.arange(_DOUBLE_BYTES)] = 0
-    pattern_2S[1] = content & pattern_2S[0]
+    pattern_2S = np.empty((2, len(content)), dtype=np.uint8)
+    for place in range(len(content)):
+        pattern_2S[0, place] = 0xFF
+        pattern_2S[1, place] = content[place]
+    for begin in doubles:
+        pattern_2S[:, begin : begin + _DOUBLE_BYTES] = 0
     return pattern_2S
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
-import numpy as np
 from traci import constants as tc
 from traci.exceptions import TraCIException
 
@@ -131,9 +130,8 @@ class StepReader:
         )
         if place == len(answer) and not any(value for variable, value in simulation.items() if variable != tc.VAR_TIME):
             around = None if vehicles_begin is None or self._vehicles.layout is None else (vehicles_begin, self._vehicles.layout)
-            candidate = UneventfulStep(answer, time_begin, around)
-            if (again := candidate.state(np.frombuffer(answer, np.uint8))) is not None and again.time_s == state.time_s:
-                self._uneventful[commands] = candidate
+            if _DOUBLE.unpack_from(answer, time_begin)[0] == state.time_s:  # and no other number behind the same three bytes
+                self._uneventful[commands] = UneventfulStep(answer, time_begin, around)
         return state
 
 
