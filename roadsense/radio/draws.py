@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.compiled import compiled
 from roadsense.seeding import named_stream
 from roadsense.state import FloatArray
 
@@ -27,6 +26,7 @@ _FIRST_FACTOR: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND_FACTOR: Final = np.uint64(0x94D049BB133111EB)
 _SHIFT_27, _SHIFT_30, _SHIFT_31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _SHIFT_11, _SHIFT_32, _LOW_HALF = np.uint64(11), np.uint64(32), np.uint64(0xFFFFFFFF)
+_UNIT_53: Final = np.float64(2.0**-53)
 # Numbers are drawn ahead for some periods, which spreads numpy's overhead: for few streams more, and for ones that have just changed fewer.
 _BLOCK_NUMBERS: Final = 4096
 _FIRST_PERIODS: Final = 4
@@ -35,12 +35,8 @@ _MOST_PERIODS: Final = 64
 LARGEST_NORMAL: Final = math.sqrt(-2.0 * math.log(2.0**-33))  # 6.76: `standard_normals` never leave [-6.76, 6.76]
 
 
-@compiled
 def mix(bits: KeyArray) -> KeyArray:
-    """SplitMix64's finaliser, a bijection of 64-bit integers whose output bits all depend on all input bits; any shape.
-
-    Compiled code may also give a single integer.
-    """
+    """SplitMix64's finaliser, a bijection of 64-bit integers whose output bits all depend on all input bits; any shape."""
     mixed: KeyArray = bits ^ (bits >> _SHIFT_30)
     mixed *= _FIRST_FACTOR
     mixed ^= mixed >> _SHIFT_27
@@ -49,10 +45,9 @@ def mix(bits: KeyArray) -> KeyArray:
     return mixed
 
 
-@compiled
 def uniforms(bits: KeyArray) -> FloatArray:
-    """Uniform numbers in [0, 1) from 53 of 64 random bits; any shape, as with `mix`."""
-    return (bits >> _SHIFT_11) * 2.0**-53
+    """Uniform numbers in [0, 1) from 53 of 64 random bits; any shape."""
+    return (bits >> _SHIFT_11) * _UNIT_53
 
 
 def standard_normals(bits: KeyArray) -> FloatArray:
@@ -85,7 +80,7 @@ class Draws:
 
     Args:
         transform: `uniforms` or `standard_normals`.
-        dimensions: how many the arrays of keys have.
+        dimensions: how many the arrays of keys have; compiled code takes blocks of one number of dimensions.
 
     Attributes:
         block: the numbers of some periods, (periods, and the keys' shape); read only.

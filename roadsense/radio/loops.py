@@ -11,6 +11,7 @@ m receivers, which are the p, or the ego alone where nobody forwards.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,9 @@ _SHORTEST_LATENCY_S = 1e-4  # where the normal distribution's tail is cut: no fr
 _EGO_SPEED, _EGO_ACCEL, _EGO_ACTION = EGO_COLUMN["speed_mps"], EGO_COLUMN["accel_mps2"], EGO_COLUMN["previous_action"]
 _FORWARD, _LEFT, _SPEED = PEER_COLUMN["forward_m"], PEER_COLUMN["left_m"], PEER_COLUMN["relative_speed_mps"]
 _HEADING, _ACCEL, _AGE = PEER_COLUMN["relative_heading_rad"], PEER_COLUMN["accel_mps2"], PEER_COLUMN["age_s"]
+
+
+_mix, _uniform = compiled(mix), compiled(uniforms)  # the same functions, for single numbers
 
 
 @compiled
@@ -109,7 +113,7 @@ def transmit(
             band = 0
             while band < last_band and bands[0, band] <= squared_m2:
                 band += 1
-            lost = uniforms(mix(keys[sender, receiver] + offset)) < bands[1 + state[sender, receiver], band]
+            lost = _uniform(_mix(keys[sender, receiver] + offset)) < bands[1 + state[sender, receiver], band]
             state[sender, receiver] = BAD if lost else GOOD
             arrival_s[sender, receiver] = np.inf if lost else received_s
     if normals.size:
@@ -127,10 +131,18 @@ def collect(on_air: int, until_s: float, arrival_s: FloatArray, held: PeriodArra
     for sent in range(on_air):
         if _deliver(arrival_s[sent], until_s, held[1 + sent], held[0], heard):
             if waiting < sent:
-                arrival_s[waiting] = arrival_s[sent]
-                held[1 + waiting] = held[1 + sent]
+                _copy(arrival_s[sent], arrival_s[waiting])
+                _copy(held[1 + sent], held[1 + waiting])
             waiting += 1
     return waiting
+
+
+@compiled
+def _copy(source: NDArray[Any], target: NDArray[Any]) -> None:
+    """Between arrays of one shape; an assignment of arrays takes Numba five seconds to compile."""
+    numbers, places = source.ravel(), target.ravel()
+    for place in range(len(numbers)):
+        places[place] = numbers[place]
 
 
 @compiled
@@ -165,7 +177,7 @@ def broadcast(period: int, senders: int, on_air: int, held: PeriodArray) -> None
     for links in range(held.shape[1]):
         for sender in range(senders):
             held[0, links, sender, sender] = period
-    held[1 + on_air] = held[0]
+    _copy(held[0], held[1 + on_air])
 
 
 @compiled
