@@ -21,7 +21,7 @@ from roadsense.sumo.api_backend import NO_LANE_CHANGES
 from roadsense.sumo.backend import SpeedWrite
 from roadsense.sumo.connection import Channel
 from roadsense.sumo.traci_backend import TraciBackend
-from roadsense.sumo.wire import StepReader, check_settings, questions_message, read_doubles, settings_message, step_message
+from roadsense.sumo.wire import StepReader, check_settings, questions_message, read_doubles, settings_message, step_message, watch_message
 
 _NOT_THERE: Final = -1  # where the size of an answer would stand
 
@@ -95,13 +95,14 @@ class LeanBackend(TraciBackend):
 
     def watch_vehicles(self, ego_id: str, radius_m: float) -> SimulatorState:
         """Ask for the vehicles around the ego with every step; the state as it is now."""
-        # The stock client forgets what it was told only in its own step, so the cars of the last subscription would still be there.
-        self._api.vehicle.getContextSubscriptionResults(ego_id).clear()
-        state = super().watch_vehicles(ego_id, radius_m)
         if self._latest is None:
             raise SumoError("vehicles cannot be watched before the first step; step once")
-        # The stock client has not seen the steps: only the vehicles that came with the new subscription are news.
-        return dataclasses.replace(self._latest, vehicles=state.vehicles)
+        with self._talking("subscribing to the vehicles around the ego"):
+            self._channel.send(watch_message(ego_id, radius_m))
+            vehicles = self._reader.watched(self._channel.answer())
+        self._ego_id, self._radius_m = ego_id, radius_m
+        self._latest = dataclasses.replace(self._latest, vehicles=vehicles)
+        return self._latest
 
     def _doing(self) -> str:
         named = _listed(write.vehicle_id for write in self._writes)

@@ -14,8 +14,9 @@ from typing import Any, Final
 from traci import constants as tc
 from traci.exceptions import TraCIException
 
-from roadsense.state import Collision, SimulatorState
+from roadsense.state import Collision, SimulatorState, VehicleStates
 from roadsense.sumo.backend import SpeedWrite
+from roadsense.sumo.snapshot import VEHICLE_VARIABLES
 from roadsense.sumo.uneventful import NO_VEHICLES, UneventfulStep
 from roadsense.sumo.vehicle_layout import ByteArray, VehicleReader, read_string
 
@@ -58,6 +59,14 @@ def settings_message(variable: int, values: Mapping[str, int | float]) -> tuple[
 def questions_message(variable: int, vehicle_ids: Sequence[str]) -> bytes:
     """The message that asks for one variable of several vehicles."""
     return _message([_command(tc.CMD_GET_VEHICLE_VARIABLE, variable, vehicle_id.encode()) for vehicle_id in vehicle_ids])
+
+
+def watch_message(ego_id: str, radius_m: float) -> bytes:
+    """The message that subscribes to `VEHICLE_VARIABLES` of all vehicles within a radius around the ego, while it is there."""
+    ego = ego_id.encode()
+    times = _DOUBLE.pack(tc.INVALID_DOUBLE_VALUE) * 2  # from now on, for ever
+    what = bytes((tc.CMD_GET_VEHICLE_VARIABLE,)) + _DOUBLE.pack(radius_m) + bytes((len(VEHICLE_VARIABLES), *VEHICLE_VARIABLES))
+    return _message([_framed(bytes((tc.CMD_SUBSCRIBE_VEHICLE_CONTEXT,)) + times + _INT.pack(len(ego)) + ego + what)])
 
 
 def read_doubles(answer: bytes, count: int) -> list[float]:
@@ -107,12 +116,7 @@ class StepReader:
         (subscriptions,) = _INT.unpack_from(answer, place)
         place += _INT.size
         for _ in range(subscriptions):
-            place += 1 if answer[place] else 5
-            response = answer[place]
-            (named,) = _INT.unpack_from(answer, place + 1)
-            if named < 0:
-                raise ValueError(f"a name of {named} bytes")
-            place += 1 + _INT.size + named  # whose subscription it is
+            response, place = _read_heading(answer, place)
             if response == tc.RESPONSE_SUBSCRIBE_SIM_VARIABLE:
                 time_begin = answer.find(_TIME_MARK, place) + len(_TIME_MARK)
                 simulation, place = _read_variables(answer, place)
@@ -134,6 +138,13 @@ class StepReader:
                 self._uneventful[commands] = UneventfulStep(answer, time_begin, around)
         return state
 
+    def watched(self, answer: bytes) -> VehicleStates:
+        """The vehicles in the answer to a `watch_message`. Raises as `read`."""
+        response, place = _read_heading(answer, _check_statuses(answer, (tc.CMD_SUBSCRIBE_VEHICLE_CONTEXT,)))
+        if response != tc.RESPONSE_SUBSCRIBE_VEHICLE_CONTEXT:
+            raise ValueError(f"an answer to a subscription that nobody made: {response:#x}")
+        return self._vehicles.read(answer, place)[0]
+
 
 def _message(parts: Sequence[bytes]) -> bytes:
     content = b"".join(parts)
@@ -149,7 +160,10 @@ def _set_vehicle(variable: int, vehicle: bytes, value: bytes) -> bytes:
 
 
 def _command(command: int, variable: int, vehicle: bytes, value: bytes = b"") -> bytes:
-    content = bytes((command, variable)) + _INT.pack(len(vehicle)) + vehicle + value
+    return _framed(bytes((command, variable)) + _INT.pack(len(vehicle)) + vehicle + value)
+
+
+def _framed(content: bytes) -> bytes:
     if len(content) + 1 <= _SHORT_LIMIT:
         return bytes((len(content) + 1,)) + content
     return b"\0" + _INT.pack(len(content) + 5) + content
@@ -184,6 +198,16 @@ def _check_status(answer: bytes, place: int, command: int) -> int:
     if answered != command:
         raise ValueError(f"an answer to command {answered:#x} where {command:#x} was sent")
     return place
+
+
+def _read_heading(answer: bytes, place: int) -> tuple[int, int]:
+    """Which kind of subscription begins here, and the place behind the name of what was subscribed to."""
+    place += 1 if answer[place] else 5
+    response = answer[place]
+    (named,) = _INT.unpack_from(answer, place + 1)
+    if named < 0:
+        raise ValueError(f"a name of {named} bytes")
+    return response, place + 1 + _INT.size + named
 
 
 def _read_variables(answer: bytes, place: int) -> tuple[dict[int, Any], int]:
