@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from roadsense.bench.processes import in_processes
-from roadsense.env import convoy_env
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.task import ConvoyEpisode
 from roadsense.radio.radio import Radio
@@ -25,8 +24,7 @@ _ACTION = np.zeros(1, dtype=np.float32)
 _PARTS: tuple[tuple[str, Any, str], ...] = (
     ("session", SumoSession, "begin_step"),
     ("session", SumoSession, "finish_step"),
-    ("radio", Radio, "step"),
-    ("observation", convoy_env, "observe"),
+    ("radio and observation", Radio, "observe"),
     ("reward", ConvoyEpisode, "before_step"),
     ("reward", ConvoyEpisode, "after_step"),
     ("reward", ConvoyEpisode, "hear"),
