@@ -46,7 +46,7 @@ class World:
             plan=SimpleNamespace(scenario=SimpleNamespace(ego_id="ego", is_equipped=lambda name: name not in unequipped)),
             situation=SimpleNamespace(leader_id=leader_id),
             script=SimpleNamespace(hazard=hazard),
-            statistics=SimpleNamespace(hazard_fired_s=fired_s),
+            hazard_times=SimpleNamespace(fired_s=fired_s),
             elapsed_s=lambda state: state.time_s,
         )
 
