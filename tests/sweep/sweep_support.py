@@ -30,18 +30,24 @@ def start(*args) -> subprocess.Popen:
 
 def kill_after(process: subprocess.Popen, enough, root) -> list[str]:
     """Read lines until `enough(lines)`, SIGKILL two of Tune's snapshots later; what it had started and is left ten seconds after that."""
-    lines, seen = [], {}
+    lines, seen, names = [], {}, set()
+
+    def look() -> None:
+        children = psutil.Process(process.pid).children(recursive=True)
+        seen.update({child.pid: child for child in children})
+        names.update(map(name_of, children))  # now: the simulator of a small trial is soon gone, and its name with it
+
     try:
         for line in process.stdout:
             lines.append(line)
-            seen |= {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
+            look()
             if enough(lines):
                 break
         else:
             raise AssertionError("ended before it could be killed:\n" + "".join(lines))
         wait_for_snapshots(root, 2)
-        seen |= {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
-        assert any("sumo" in name_of(child) for child in seen.values())
+        look()
+        assert any("sumo" in name for name in names)
     finally:
         process.kill()
         process.wait()
