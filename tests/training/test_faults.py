@@ -149,15 +149,15 @@ def test_an_exception_in_a_step_costs_one_episode(make_runner, monkeypatch):
     runner = make_runner()
     runner.sample(num_timesteps=20, explore=True)
     convoy = runner._training_envs[0]._convoy
-    finish, calls = ConvoyEnv.finish_step, []
+    conclude, calls = ConvoyEnv.conclude_step, []
 
     def fail_once(self):
         if self is convoy and not calls:
             calls.append(1)
             raise ZeroDivisionError("a user's reward term")
-        return finish(self)
+        return conclude(self)
 
-    monkeypatch.setattr(ConvoyEnv, "finish_step", fail_once)
+    monkeypatch.setattr(ConvoyEnv, "conclude_step", fail_once)
     assert sum(map(len, runner.sample(num_timesteps=100, explore=True))) >= 100
     report = runner.pop_report()
     assert report.faults == 1 and "fault" in [record.outcome for record in report.records]
@@ -171,7 +171,7 @@ def test_an_exception_in_every_step_reaches_the_driver(make_runner, monkeypatch)
         raise ZeroDivisionError("a user's reward term")
 
     with monkeypatch.context() as broken:
-        broken.setattr(ConvoyEnv, "finish_step", fail)
+        broken.setattr(ConvoyEnv, "conclude_step", fail)
         with pytest.raises(ZeroDivisionError, match="reward term"):
             runner.sample(num_timesteps=100, explore=True)
     assert runner.pop_failure() == "ZeroDivisionError: a user's reward term"
