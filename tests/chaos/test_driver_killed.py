@@ -64,9 +64,11 @@ def kill_at(after: str, delay_s: float, dataset_dir, root) -> tuple[int, list[st
 
 
 @pytest.mark.timeout(600)
-def test_nothing_survives_the_driver(dataset_dir, tmp_path):
+@pytest.mark.parametrize("moments", [pytest.param(MOMENTS, marks=pytest.mark.ci, id="ten"), pytest.param(MOMENTS[4:6], id="two")])
+def test_nothing_survives_the_driver(dataset_dir, tmp_path, moments):
     with ThreadPoolExecutor(2) as pool:
-        kills = [pool.submit(kill_at, after, delay_s, dataset_dir, tmp_path / f"{delay_s:.3f}") for after, delay_s in MOMENTS]
+        kills = [pool.submit(kill_at, after, delay_s, dataset_dir, tmp_path / f"{delay_s:.3f}") for after, delay_s in moments]
         results = [kill.result() for kill in kills]
     assert [line for _, left in results for line in left] == []
-    assert all(simulators > 0 for simulators, _ in results[5:]), "these kills were meant to meet simulators"
+    met = [simulators for (after, _), (simulators, _) in zip(moments, results, strict=True) if after == "simulator"]
+    assert all(met), "these kills were meant to meet simulators"
