@@ -28,7 +28,8 @@ def main() -> None:
     if flags.measured is not None:
         day = str(read_measured(flags.measured).provenance["timestamp"])[:10]
         for target in (ROOT / "roadsense" / "scaling" / MEASURED_NAME, ROOT / "benchmarks" / "results" / f"{day}_scaling.json"):
-            shutil.copyfile(flags.measured, target)
+            if flags.measured.resolve() != target:
+                shutil.copyfile(flags.measured, target)
     # By path, not from the package that was imported before the copy.
     blocks = page_blocks(ScalingSettings(bench=flags.bench, measured=ROOT / "roadsense" / "scaling" / MEASURED_NAME))
     text = PAGE.read_text(encoding="utf-8")
