@@ -32,23 +32,6 @@ COLUMNS: Final = 18
 
 
 @compiled
-def open_ledger(
-    ledger_RC: FloatArray,
-    ego: int,
-    starts_m_N: FloatArray,
-    lane_position_m_N: FloatArray,
-    length_m_N: FloatArray,
-    speed_mps_N: FloatArray,
-    accel_mps2_N: FloatArray,
-    heading_rad_N: FloatArray,
-    limit_mps: float,
-) -> None:
-    """Write row 0; the arguments are those of `settle`."""
-    _look(ledger_RC, 0, ego, starts_m_N, lane_position_m_N, length_m_N, speed_mps_N, heading_rad_N, limit_mps)
-    ledger_RC[0, ACCEL_MPS2] = accel_mps2_N[ego]
-
-
-@compiled
 def settle(
     ledger_RC: FloatArray,
     row: int,
@@ -73,7 +56,7 @@ def settle(
     Returns:
         the weighted sum of the built-in terms, the gap in m, the ego's speed in m/s and its lateral acceleration in m/s2.
     """
-    _look(ledger_RC, row, ego, starts_m_N, lane_position_m_N, length_m_N, speed_mps_N, heading_rad_N, limit_mps)
+    look(ledger_RC, row, ego, starts_m_N, lane_position_m_N, length_m_N, speed_mps_N, heading_rad_N, limit_mps)
     now, before = ledger_RC[row], ledger_RC[row - 1]
     now[ACCEL_MPS2] = (now[SPEED_MPS] - before[SPEED_MPS]) / STEP_LENGTH_S
     now[TURN_RAD] = wrapped(now[HEADING_RAD] - before[HEADING_RAD])
@@ -97,7 +80,7 @@ def settle(
 
 
 @compiled
-def _look(
+def look(
     ledger_RC: FloatArray,
     row: int,
     ego: int,
@@ -108,6 +91,7 @@ def _look(
     heading_rad_N: FloatArray,
     limit_mps: float,
 ) -> None:
+    """Write what is true at the moment of a row, but for the acceleration of the step before it; arguments as for `settle`."""
     now = ledger_RC[row]
     leader, now[GAP_M] = find_leader(starts_m_N, lane_position_m_N, length_m_N, ego)
     now[LEADER] = leader

@@ -224,17 +224,18 @@ class ConvoyEpisode:
         if ego is None:
             raise SumoError(f"{self.plan.scenario.scenario_id}: {self._ego_id} left the road during the warm-up; give it a longer route")
         starts_m = self._route.starts_m(vehicles)
-        ledger.open_ledger(
+        ledger.look(
             self._ledger_RC,
+            0,
             ego,
             starts_m,
             vehicles.lane_position_m,
             vehicles.length_m,
             vehicles.speed_mps,
-            vehicles.accel_mps2,
             vehicles.heading_rad,
             self._route.limit_mps,
         )
+        self._ledger_RC[0, ledger.ACCEL_MPS2] = vehicles.accel_mps2[ego]
         return float(vehicles.speed_mps[ego])
 
     def _hazard_commands(self, state: SimulatorState, time_s: float) -> dict[str, float | None]:

@@ -1,8 +1,6 @@
 """The radio's loops over cars and links, compiled; the classes that they belong to stand around them.
 
-They share a file because Numba looks for changes only in the file of the function that Python calls, not in what that one calls in turn:
-were they spread over several files, a change in one could leave old machine code alive in the cache of another. Only `wrapped`, `mix` and
-`uniforms`, which are what they are, come from elsewhere.
+They share a file because one of them, `exchange`, is made of nearly all others.
 
 Shapes: N vehicles in the simulator's order; n cars with a radio, the ego first, of which the first p are on the road (`roster.py`);
 m receivers, which are the p, or the ego alone where nobody forwards.

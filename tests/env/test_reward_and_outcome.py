@@ -7,7 +7,7 @@ import pytest
 
 from roadsense.env.cornering import lateral_accel_mps2
 from roadsense.env.hazard import Hazard
-from roadsense.env.ledger import FIRST_TERM, REWARD, new_ledger, open_ledger, settle
+from roadsense.env.ledger import ACCEL_MPS2, FIRST_TERM, REWARD, SPEED_MPS, look, new_ledger, settle
 from roadsense.env.outcome import Outcome, ego_contact, judge, judge_vanished
 from roadsense.env.reward import TERM_NAMES, Reward
 from roadsense.env.script import EpisodeScript
@@ -53,10 +53,10 @@ def written(*steps: tuple[Situation, float, float], before: Situation | None = N
     """The ledger of steps (situation after it, action, time of the decision); a step's acceleration is that of its situation."""
     before = before or situation()
     ledger = new_ledger(len(steps))
-    speeds_mps = arrays(before)
-    open_ledger(ledger, EGO, *speeds_mps, np.full(2, before.accel_mps2), np.zeros(2), before.speed_limit_mps)
+    look(ledger, 0, EGO, *arrays(before), np.zeros(2), before.speed_limit_mps)
+    ledger[0, ACCEL_MPS2] = before.accel_mps2
     for row, (now, action, decided_s) in enumerate(steps, start=1):
-        ledger[row - 1, 0] = now.speed_mps - 0.1 * now.accel_mps2  # speed before, from which the achieved acceleration follows
+        ledger[row - 1, SPEED_MPS] = now.speed_mps - 0.1 * now.accel_mps2  # speed before, from which the achieved acceleration follows
         settle(ledger, row, EGO, *arrays(now), np.zeros(2), now.speed_limit_mps, decided_s, action, collides, weights)
     return ledger
 
@@ -236,6 +236,6 @@ def test_lateral_acceleration_is_that_of_the_bend_and_not_of_a_corner_in_its_pol
 def test_a_turn_across_west_is_a_small_one():
     ledger = new_ledger(1)
     columns = arrays(situation())
-    open_ledger(ledger, EGO, *columns, np.zeros(2), np.full(2, 3.1), 20.0)
+    look(ledger, 0, EGO, *columns, np.full(2, 3.1), 20.0)
     *_, lateral_mps2 = settle(ledger, 1, EGO, *columns, np.full(2, -3.1), 20.0, 0.0, 0.0, False, WEIGHTS)
     assert lateral_mps2 == pytest.approx(20.0 * (2 * math.pi - 6.2))
