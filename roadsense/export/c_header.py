@@ -22,6 +22,8 @@ _POOL_STEPS: Final = {
     "mean": "    pooled[{place}] += encoded[i];",
 }
 
+_BESIDE_EGO: Final = "  memcpy(inputs + ROADSENSE_PEER_INPUTS, policy->inputs, ROADSENSE_EGO_INPUTS * sizeof(float));\n"
+
 
 def firmware_source(name: str) -> str:
     """The text of a file in `firmware/`."""
@@ -46,6 +48,8 @@ def policy_header(network: Network, weights_sha256: str, provenance: str) -> str
         "PEER_SIZE": str(PEER_SIZE),
         "EGO_INPUTS": str(COPIES * EGO_SIZE),
         "PEER_INPUTS": str(COPIES * PEER_SIZE),
+        "ENCODER_INPUTS": "(ROADSENSE_PEER_INPUTS + ROADSENSE_EGO_INPUTS)" if network.sees_ego else "ROADSENSE_PEER_INPUTS",
+        "BESIDE_EGO": _BESIDE_EGO if network.sees_ego else "",
         "ENCODED": str(encoded),
         "POOLED": str(network.settings.pooled_size),
         "ACTION_PARAMETERS": str(ACTION_PARAMETERS),

@@ -42,9 +42,10 @@ def calibrate(network: Network, observations: Sequence[Mapping[str, Any]]) -> Ra
     if not sum(counts):
         raise UsageError(f"{len(observations)} recorded observations hold no peer; record more episodes with --episodes for --int8")
     peers_SF: FloatArray = np.concatenate([observation["peers"].values for observation in observations])
-    encoder, encoded_SH = _ranges(network.encoder, squashed(peers_SF))
-    pooled_BP = np.stack([network.pooled(part) for part in np.split(encoded_SH, np.cumsum(counts)[:-1])])
     egos_BE = np.stack([np.asarray(observation["ego"], np.float32) for observation in observations])
+    heard = zip(egos_BE, np.split(peers_SF, np.cumsum(counts)[:-1]), strict=True)
+    encoder, encoded_SH = _ranges(network.encoder, np.concatenate([network.encoder_inputs(ego_E, peers_NF) for ego_E, peers_NF in heard]))
+    pooled_BP = np.stack([network.pooled(part) for part in np.split(encoded_SH, np.cumsum(counts)[:-1])])
     rng = named_stream(_SEED, "export calibration")
     rows = rng.integers(len(observations), size=len(_CROWDS) * _DRAWS)
     crowds_BP = np.stack(

@@ -69,6 +69,7 @@ def manifest_content(
             "peer": [_feature(feature) for feature in PEER_FEATURES],
             "normalisation": "entry = physical / scale",
             "network_inputs": f"the entries, then the entries times {MAGNIFIED:g}, all through tanh: {COPIES} numbers per entry",
+            "encoder": "network inputs of the peer, then those of the ego" if network.sees_ego else "network inputs of the peer",
             "refused": "NaN and infinities: a peer with one is left out and reported; an ego with one gives no decision (action 0)",
         },
         "action": {

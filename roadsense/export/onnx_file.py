@@ -40,10 +40,13 @@ def onnx_model(network: Network, description: str) -> bytes:
     graph = _Graph(onnx)
     ego, peers = "ego", "peers"
     ego_row = graph.node("Reshape", ego, graph.integers([1, EGO_SIZE]))
+    ego_inputs = graph.squashed(ego_row, EGO_SCALES)
     hidden = graph.squashed(peers, PEER_SCALES)
+    if network.sees_ego:
+        hidden = graph.node("Concat", hidden, graph.repeated(ego_inputs, peers), axis=1)
     for layer in network.encoder:
         hidden = graph.linear(hidden, layer)
-    parts = [graph.squashed(ego_row, EGO_SCALES)]
+    parts = [ego_inputs]
     for kind in network.pools:
         parts.append(graph.largest(hidden, network) if kind == "max" else graph.mean(hidden, peers))
     hidden = graph.node("Concat", *parts, axis=1)
@@ -127,6 +130,11 @@ class _Graph:
     def linear(self, inputs: str, layer: Layer) -> str:
         outputs = self.node("Gemm", inputs, self.floats(layer.weight), self.floats(layer.bias), transB=1)
         return self.node("Relu", outputs) if layer.relu else outputs
+
+    def repeated(self, row: str, peers: str) -> str:
+        """A row (1, I) once for each peer, (n, I)."""
+        count = self.node("Shape", peers, end=1)
+        return self.node("Expand", row, self.node("Concat", count, self.integers([1]), axis=0))
 
     def largest(self, encoded: str, network: Network) -> str:
         """Maximum over the peers and a row of zeros, (1, H): the row changes nothing after a ReLU, and is what no peers pool to."""

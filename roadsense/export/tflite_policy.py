@@ -16,7 +16,7 @@ import numpy as np
 from roadsense.errors import PolicyError
 from roadsense.export.artifact import Decision, decision, network_entries
 from roadsense.export.dependencies import litert_interpreter
-from roadsense.export.layers import FloatArray
+from roadsense.export.layers import FloatArray, beside_ego
 from roadsense.export.tflite_file import Quantization
 from roadsense.features import EGO_SIZE, PEER_SIZE
 from roadsense.model.inputs import COPIES, squashed
@@ -57,7 +57,9 @@ class TflitePolicy:
         self._pools = pools
         self._encoder = load_chain(encoder)
         self._head = load_chain(head_beside(encoder))
-        expected = COPIES * PEER_SIZE, COPIES * EGO_SIZE + len(pools) * self._encoder.outputs, ACTION_PARAMETERS
+        apart, ego_inputs = COPIES * PEER_SIZE, COPIES * EGO_SIZE
+        self._sees_ego = self._encoder.inputs == apart + ego_inputs
+        expected = apart + ego_inputs * self._sees_ego, ego_inputs + len(pools) * self._encoder.outputs, ACTION_PARAMETERS
         if (self._encoder.inputs, self._head.inputs, self._head.outputs) != expected:
             raise PolicyError(f"{encoder}: the encoder and the head beside it do not fit each other; export the policy again")
 
@@ -66,11 +68,12 @@ class TflitePolicy:
         entries_E, entries_NF = network_entries(ego_E, peers_NF)
         largest = np.zeros(self._encoder.outputs, np.float32)  # the encoder ends in ReLU, so 0 is the value of no peers
         total = largest.copy()
-        for inputs in squashed(entries_NF):
+        ego_I, inputs_NJ = squashed(entries_E), squashed(entries_NF)
+        for inputs in beside_ego(inputs_NJ, ego_I) if self._sees_ego else inputs_NJ:
             encoded = self._encoder(inputs)
             largest, total = np.maximum(largest, encoded), total + encoded
         pooled = {"max": largest, "mean": total / np.float32(max(1, len(entries_NF)))}
-        return decision(self._head(np.concatenate([squashed(entries_E), *(pooled[kind] for kind in self._pools)])))
+        return decision(self._head(np.concatenate([ego_I, *(pooled[kind] for kind in self._pools)])))
 
 
 def head_beside(encoder: Path) -> Path:

@@ -2,8 +2,8 @@
 
 Source: Zaheer et al., "Deep Sets", NeurIPS 2017 (a function of a set is a function of a pooled encoding of its elements).
 
-Shape suffixes: B rows of the batch, S peers of all rows together, E ego features, F peer features, P width of the pooled peers,
-V entries for the critic alone.
+Shape suffixes: B rows of the batch, S peers of all rows together, E ego features, F peer features, I inputs made of the ego, J inputs of
+the peer encoder, P width of the pooled peers, V entries for the critic alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from roadsense.errors import PolicyError
 from roadsense.model.action import CONCENTRATION_LIMIT
-from roadsense.model.forward import encoded_peers, layers_of, through_trunk
+from roadsense.model.forward import beside_ego, encoded_peers, layers_of, through_trunk
 from roadsense.model.inputs import squashed
 from roadsense.model.settings import ACTION_PARAMETERS, ModelSettings, Sizes
 
@@ -49,37 +49,42 @@ class DeepSets(nn.Module):
 
     def forward(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor, privileged_BV: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Action parameters (B, 3) and values (B,); raises PolicyError on an acting-only network."""
-        pooled_BP = self._pooled(self.peer_encoder, values_SF, counts_B)
-        critic_BP = pooled_BP if self.critic_encoder is None else self._pooled(self.critic_encoder, values_SF, counts_B)
-        return self._act(ego_BE, pooled_BP), self._judge(ego_BE, critic_BP, privileged_BV)
+        ego_BI = squashed(ego_BE)
+        inputs_SJ = self.encoder_inputs(ego_BI, values_SF, counts_B)
+        pooled_BP = self._pooled(self.peer_encoder, inputs_SJ, counts_B)
+        critic_BP = pooled_BP if self.critic_encoder is None else self._pooled(self.critic_encoder, inputs_SJ, counts_B)
+        return self._act(ego_BI, pooled_BP), self._judge(ego_BI, critic_BP, privileged_BV)
 
     def action_parameters(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
         """Action parameters (B, 3) alone, for `GatedBeta` and `deterministic_action`; the critic is not touched."""
-        return self._act(ego_BE, self._pooled(self.peer_encoder, values_SF, counts_B))
+        ego_BI = squashed(ego_BE)
+        return self._act(ego_BI, self._pooled(self.peer_encoder, self.encoder_inputs(ego_BI, values_SF, counts_B), counts_B))
 
     def value(self, ego_BE: Tensor, values_SF: Tensor, counts_B: Tensor, privileged_BV: Tensor | None = None) -> Tensor:
         """Values (B,) alone; raises PolicyError on an acting-only network."""
         encoder = self.peer_encoder if self.critic_encoder is None else self.critic_encoder
-        return self._judge(ego_BE, self._pooled(encoder, values_SF, counts_B), privileged_BV)
+        ego_BI = squashed(ego_BE)
+        pooled_BP = self._pooled(encoder, self.encoder_inputs(ego_BI, values_SF, counts_B), counts_B)
+        return self._judge(ego_BI, pooled_BP, privileged_BV)
 
-    def peer_inputs(self, values_SF: Tensor) -> Tensor:
-        """What the encoders are given of each peer: the squashed entries, 0 where one is withheld."""
-        inputs_SI = squashed(values_SF)
+    def encoder_inputs(self, ego_BI: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
+        """What the encoders are given of each peer, (S, J): its squashed entries, 0 where withheld; behind them the ego's if so set."""
+        inputs_SJ = squashed(values_SF)
         if self.settings.withheld_inputs:
-            inputs_SI[:, self.settings.withheld_inputs] = 0.0
-        return inputs_SI
+            inputs_SJ[:, self.settings.withheld_inputs] = 0.0
+        return beside_ego(inputs_SJ, ego_BI, counts_B) if self.settings.ego_in_encoder else inputs_SJ
 
-    def _pooled(self, encoder: nn.Sequential, values_SF: Tensor, counts_B: Tensor) -> Tensor:
-        return encoded_peers(self.peer_inputs(values_SF), counts_B, layers_of(encoder), self.settings.pool)
+    def _pooled(self, encoder: nn.Sequential, inputs_SJ: Tensor, counts_B: Tensor) -> Tensor:
+        return encoded_peers(inputs_SJ, counts_B, layers_of(encoder), self.settings.pool)
 
-    def _act(self, ego_BE: Tensor, pooled_BP: Tensor) -> Tensor:
-        return through_trunk((squashed(ego_BE), pooled_BP), layers_of(self.actor))
+    def _act(self, ego_BI: Tensor, pooled_BP: Tensor) -> Tensor:
+        return through_trunk((ego_BI, pooled_BP), layers_of(self.actor))
 
-    def _judge(self, ego_BE: Tensor, pooled_BP: Tensor, privileged_BV: Tensor | None) -> Tensor:
+    def _judge(self, ego_BI: Tensor, pooled_BP: Tensor, privileged_BV: Tensor | None) -> Tensor:
         if self.critic is None:
             raise PolicyError("this network was built for acting only and has no critic; build it with acting_only=False to get values")
         told = () if privileged_BV is None else (privileged_BV,)
-        return through_trunk((squashed(ego_BE), pooled_BP, *told), layers_of(self.critic)).squeeze(1)
+        return through_trunk((ego_BI, pooled_BP, *told), layers_of(self.critic)).squeeze(1)
 
     def _start_near_no_brake(self) -> None:
         probability = self.settings.initial_brake_probability

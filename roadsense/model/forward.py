@@ -1,6 +1,7 @@
 """The network's arithmetic on bare tensors: one formula for the module, for acting and for learning.
 
-Shape suffixes: N rows, S peers of all rows together, B rows of the batch, I inputs of a layer, E ego features, F peer features.
+Shape suffixes: N rows, S peers of all rows together, B rows of the batch, I inputs of a layer, E ego features, F peer features,
+J inputs of the peer encoder.
 """
 
 from __future__ import annotations
@@ -49,9 +50,14 @@ def _lay_twice(entries_NF: NDArray[np.float32], inputs_N2F: NDArray[np.float32])
             inputs_N2F[row, features + feature] = MAGNIFIED * entries_NF[row, feature]
 
 
-def encoded_peers(inputs_S2F: Tensor, counts_B: Tensor, encoder: Layers, kind: str) -> Tensor:
+def beside_ego(inputs_SJ: Tensor, ego_BI: Tensor, counts_B: Tensor) -> Tensor:
+    """Inputs of the peers (S, J), each followed by those of the ego that heard it: (S, J + I)."""
+    return torch.cat([inputs_SJ, torch.repeat_interleave(ego_BI, counts_B, dim=0, output_size=len(inputs_SJ))], dim=1)
+
+
+def encoded_peers(inputs_SJ: Tensor, counts_B: Tensor, encoder: Layers, kind: str) -> Tensor:
     """The peers of each row through the encoder and pooled; `kind` as in `ModelSettings.pool`."""
-    hidden = inputs_S2F
+    hidden = inputs_SJ
     for weight, bias in encoder:
         hidden = linear(hidden, weight, bias).relu_()
     return pool(hidden, counts_B, kind)

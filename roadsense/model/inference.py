@@ -58,10 +58,12 @@ class Policy:
     def action_parameters(self, observation: Mapping[str, Any]) -> FloatArray:
         """The three action parameters; raises ConfigError for an observation of another shape, or one that is not finite."""
         ego_E, values_NF = _checked(observation)
-        hidden = squashed(values_NF)
+        ego_I, hidden = squashed(ego_E), squashed(values_NF)
+        if self.settings.ego_in_encoder:
+            hidden = np.concatenate([hidden, np.broadcast_to(ego_I, (len(hidden), len(ego_I)))], axis=1)
         for weight, bias in self._encoder:
             hidden = np.maximum(hidden @ weight + bias, 0.0)
-        hidden = np.concatenate([squashed(ego_E), *self._pooled(hidden)])
+        hidden = np.concatenate([ego_I, *self._pooled(hidden)])
         for weight, bias in self._actor[:-1]:
             hidden = np.maximum(hidden @ weight + bias, 0.0)
         weight, bias = self._actor[-1]

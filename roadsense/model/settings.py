@@ -26,6 +26,7 @@ class ModelSettings(Settings):
     pool: Literal["max", "mean", "max+mean"] = Field("max", description="how the encoded peers become one vector")
     trunk_width: int = Field(64, ge=1, le=_MAX_WIDTH, description="neurons of each layer of the trunk")
     trunk_layers: int = Field(2, ge=1, le=_MAX_LAYERS, description="layers of the trunk")
+    ego_in_encoder: bool = Field(False, description="every peer is encoded beside the ego's own entries, not apart from them")
     shared_encoder: bool = Field(False, description="the critic uses the actor's peer encoder: cheaper, but its gradients reach it")
     initial_brake_probability: float = Field(0.15, gt=0, lt=1, description="chance that the untrained policy brakes in a step")
     initial_brake_amount: float = Field(0.8, ge=0.05, le=0.95, description="mean amount when the untrained policy brakes")
@@ -53,8 +54,8 @@ class ModelSettings(Settings):
 
     @property
     def encoder_sizes(self) -> Sizes:
-        """The linear layers of the peer encoder."""
-        return _chain([COPIES * PEER_SIZE, *[self.peer_width] * self.peer_layers])
+        """The linear layers of the peer encoder; what they are given of a peer comes before what they are given of the ego."""
+        return _chain([COPIES * (PEER_SIZE + EGO_SIZE * self.ego_in_encoder), *[self.peer_width] * self.peer_layers])
 
     def trunk_sizes(self, outputs: int, *, further: int = 0) -> Sizes:
         """The linear layers of a trunk with its head; `further` inputs beside ego and peers."""

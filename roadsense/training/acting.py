@@ -1,6 +1,7 @@
 """From observations to actions within an env runner, as the lean connectors do it and without RLlib's batches.
 
-Shape suffixes: K environments, N rows, E ego features.
+Shape suffixes: K environments, N rows, S peers of all environments together, E ego features, F peer features, I inputs made of the ego, J
+inputs of the peer encoder.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from roadsense.model.action import deterministic_action
 from roadsense.model.deep_sets import DeepSets
 from roadsense.model.distribution import GatedBeta
-from roadsense.model.forward import encoded_peers, layers_of, squashed_rows, through_trunk
+from roadsense.model.forward import beside_ego, encoded_peers, layers_of, squashed_rows, through_trunk
 from roadsense.model.packing import pack_arrays
 from roadsense.peer_set import PeerSet
 from roadsense.training.fragment import Act
@@ -24,13 +25,15 @@ def act_with(network: DeepSets, *, explore: bool) -> Act:
     """Draw actions from the network's distribution, with torch's global generator, or follow the deterministic rule."""
     # The modules' own calls would cost as much as their numbers.
     encoder, trunk, kind = layers_of(network.peer_encoder), layers_of(network.actor), network.settings.pool
-    withheld = network.settings.withheld_inputs
+    withheld, sees_ego = network.settings.withheld_inputs, network.settings.ego_in_encoder
 
     def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
         with torch.inference_mode():
             values_SF, counts_K = pack_arrays(peers_K)
-            pooled_KP = encoded_peers(squashed_rows(values_SF, withheld), torch.from_numpy(counts_K), encoder, kind)
-            parameters_K3 = through_trunk((squashed_rows(ego_KE), pooled_KP), trunk)
+            ego_KI, inputs_SJ, peer_counts_K = squashed_rows(ego_KE), squashed_rows(values_SF, withheld), torch.from_numpy(counts_K)
+            if sees_ego:
+                inputs_SJ = beside_ego(inputs_SJ, ego_KI, peer_counts_K)
+            parameters_K3 = through_trunk((ego_KI, encoded_peers(inputs_SJ, peer_counts_K, encoder, kind)), trunk)
             action_K = GatedBeta(parameters_K3).sample() if explore else deterministic_action(parameters_K3)
         return action_K.numpy()[:, None], parameters_K3.numpy()
 

@@ -196,9 +196,10 @@ class ConvoyLearner(PPOTorchLearner):
 def _experience(columns: dict[str, Any], packed: PackedPeers, network: DeepSets) -> Experience:
     """A module's batch after the pipeline."""
     observations = columns[Columns.OBS]
+    ego = squashed(observations["ego"])
     return Experience(
-        ego=squashed(observations["ego"]),
-        peers=PackedPeers(network.peer_inputs(packed.values), packed.starts, packed.counts),
+        ego=ego,
+        peers=PackedPeers(network.encoder_inputs(ego, packed.values, packed.counts), packed.starts, packed.counts),
         privileged=observations.get(PRIVILEGED),
         decides=columns.get(Columns.LOSS_MASK),
         action=columns[Columns.ACTIONS].squeeze(-1),

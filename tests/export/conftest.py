@@ -24,12 +24,17 @@ def compiler() -> str:
 
 @pytest.fixture(scope="session")
 def policies(tmp_path_factory) -> dict:
-    """A policy for each kind of pooling."""
+    """A policy for each kind of pooling, and one whose encoder is given the ego."""
     folder = tmp_path_factory.mktemp("policies")
     made = {}
-    for pool, sizes in (("max", {}), ("mean", {"peer_width": 16, "peer_layers": 3}), ("max+mean", {"peer_width": 24, "trunk_layers": 1})):
-        save_random_policy(folder / f"{pool}.zip", pool=pool, **sizes)
-        made[pool] = load_policy(folder / f"{pool}.zip")
+    for name, model in {
+        "max": {},
+        "mean": {"pool": "mean", "peer_width": 16, "peer_layers": 3},
+        "max+mean": {"pool": "max+mean", "peer_width": 24, "trunk_layers": 1},
+        "beside ego": {"ego_in_encoder": True},
+    }.items():
+        save_random_policy(folder / f"{name}.zip", **model)
+        made[name] = load_policy(folder / f"{name}.zip")
     return made
 
 

@@ -20,7 +20,8 @@ from roadsense.model.settings import ModelSettings
 from roadsense.model.weights import weights_sha256
 from roadsense.peer_set import PeerSet, cell_array
 
-POOLS = ["max", "mean", "max+mean"]
+BESIDE_EGO = " beside ego"
+POOLS = ["max", "mean", "max+mean", "max" + BESIDE_EGO]
 COUNTS = st.lists(st.one_of(st.integers(0, 4), st.just(50)), min_size=1, max_size=8)
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -33,7 +34,8 @@ def _one_thread() -> None:
 def make_model(pool: str = "max", *, shared_encoder: bool = False) -> DeepSets:
     """A network whose outputs are of order 1, so that tolerances mean something."""
     torch.manual_seed(0)
-    model = DeepSets(ModelSettings(pool=pool, shared_encoder=shared_encoder))
+    sees_ego = pool.endswith(BESIDE_EGO)
+    model = DeepSets(ModelSettings(pool=pool.removesuffix(BESIDE_EGO), ego_in_encoder=sees_ego, shared_encoder=shared_encoder))
     with torch.no_grad():
         model.actor[-1].weight.mul_(100.0)
     return model
@@ -59,7 +61,10 @@ def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple
         mask[row, : peers.count] = 1.0
 
     def pooled(encoder: torch.nn.Module) -> Tensor:
-        hidden = encoder(twice(padded)) * mask
+        inputs = twice(padded)
+        if model.settings.ego_in_encoder:
+            inputs = torch.cat([inputs, twice(ego).unsqueeze(1).expand(-1, size, -1)], 2)
+        hidden = encoder(inputs) * mask
         parts = {"max": hidden.amax(1), "mean": hidden.sum(1) / mask.sum(1).clamp(min=1.0)}
         return torch.cat([parts[kind] for kind in model.settings.pool.split("+")], 1)
 

@@ -25,8 +25,8 @@ FRAGMENTS = (350, 70, 1, 230)
 def make_runner(dataset_dir, tmp_path):
     runners = []
 
-    def make(**config):
-        settings = TrainSettings(num_envs_per_env_runner=3, model={"initial_brake_probability": 0.1})
+    def make(model=None, **config):
+        settings = TrainSettings(num_envs_per_env_runner=3, model={"initial_brake_probability": 0.1, **(model or {})})
         rollout = RolloutSettings(
             dataset_dir=dataset_dir,
             sumo_cfg=None,
@@ -58,11 +58,11 @@ def sampled(runner, explore):
     return [runner.sample(num_timesteps=steps, explore=explore) for steps in FRAGMENTS]
 
 
-@pytest.mark.parametrize("explore", [True, False])
-def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore):
-    ours = make_runner()
+@pytest.mark.parametrize(("explore", "model"), [(True, {}), (False, {}), (True, {"ego_in_encoder": True})])
+def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore, model):
+    ours = make_runner(model)
     episodes = sampled(ours, explore)
-    theirs = make_runner()
+    theirs = make_runner(model)
     monkeypatch.setattr(ConvoyEnvRunner, "_has_episode_callbacks", lambda self: True)
     expected = sampled(theirs, explore)
     assert theirs._collector is None and ours._collector is not None

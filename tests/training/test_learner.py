@@ -112,13 +112,13 @@ def figures(results):
     }
 
 
-@pytest.mark.parametrize("pool", ["max", "max+mean"])
-def test_updates_are_those_of_rllibs_learner(monkeypatch, pool):
+@pytest.mark.parametrize("model", [{"pool": "max"}, {"pool": "max+mean"}, {"ego_in_encoder": True}])
+def test_updates_are_those_of_rllibs_learner(monkeypatch, model):
     packings, sides = [], []
     real, learn = PackedPeers.of.__func__, learner_file.learn_side_by_side
     monkeypatch.setattr(learner_file.PackedPeers, "of", classmethod(lambda cls, cells: packings.append(len(cells)) or real(cls, cells)))
     monkeypatch.setattr(learner_file, "learn_side_by_side", lambda *args: sides.append(1) or learn(*args))
-    ours, theirs = (built(learner, ModelSettings(pool=pool)) for learner in (ConvoyLearner, PPOTorchLearner))
+    ours, theirs = (built(learner, ModelSettings(**model)) for learner in (ConvoyLearner, PPOTorchLearner))
     for seed in (2, 3):
         np.random.seed(seed)  # noqa: NPY002
         found = update(ours, seed)

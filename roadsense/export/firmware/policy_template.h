@@ -35,6 +35,7 @@
 #define ROADSENSE_PEER_SIZE @PEER_SIZE@
 #define ROADSENSE_EGO_INPUTS @EGO_INPUTS@
 #define ROADSENSE_PEER_INPUTS @PEER_INPUTS@
+#define ROADSENSE_ENCODER_INPUTS @ENCODER_INPUTS@
 #define ROADSENSE_ENCODED @ENCODED@
 #define ROADSENSE_POOLED @POOLED@
 #define ROADSENSE_HEAD_INPUTS (ROADSENSE_EGO_INPUTS + ROADSENSE_POOLED)
@@ -96,7 +97,7 @@ static inline roadsense_status roadsense_ego_inputs(const roadsense_ego *ego, fl
   return roadsense_squash(physical, scales, ROADSENSE_EGO_SIZE, inputs);
 }
 
-/* What the peer encoder is given: ROADSENSE_PEER_INPUTS numbers in [-1, 1]. Untouched when the peer is refused. */
+/* What the peer encoder is given of a peer: ROADSENSE_PEER_INPUTS numbers in [-1, 1]. Untouched when the peer is refused. */
 static inline roadsense_status roadsense_peer_inputs(const roadsense_peer *peer, float *inputs) {
   static const float scales[ROADSENSE_PEER_SIZE] = {@PEER_SCALES@};
   const float physical[ROADSENSE_PEER_SIZE] = {@PEER_VALUES@};
@@ -149,16 +150,16 @@ static inline roadsense_status roadsense_begin(roadsense_policy *policy, const r
   return ROADSENSE_OK;
 }
 
-static inline void roadsense_encode(const float *peer_inputs, float *encoded) {
+static inline void roadsense_encode(const float *inputs, float *encoded) {
   float a[ROADSENSE_WIDEST];
   float b[ROADSENSE_WIDEST];
-  memcpy(a, peer_inputs, ROADSENSE_PEER_INPUTS * sizeof(float));
+  memcpy(a, inputs, ROADSENSE_ENCODER_INPUTS * sizeof(float));
 @ENCODER_CALLS@
   memcpy(encoded, @ENCODER_RESULT@, ROADSENSE_ENCODED * sizeof(float));
 }
 
 static inline roadsense_status roadsense_add_peer(roadsense_policy *policy, const roadsense_peer *peer) {
-  float inputs[ROADSENSE_PEER_INPUTS];
+  float inputs[ROADSENSE_ENCODER_INPUTS];
   float encoded[ROADSENSE_ENCODED];
   float *pooled = policy->inputs + ROADSENSE_EGO_INPUTS;
   int i;
@@ -168,7 +169,7 @@ static inline roadsense_status roadsense_add_peer(roadsense_policy *policy, cons
   if (roadsense_peer_inputs(peer, inputs) != ROADSENSE_OK) {
     return ROADSENSE_NOT_FINITE;
   }
-  roadsense_encode(inputs, encoded);
+@BESIDE_EGO@  roadsense_encode(inputs, encoded);
   for (i = 0; i < ROADSENSE_ENCODED; ++i) {
 @POOL_STEPS@
   }
