@@ -15,8 +15,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-run: $(VENV)/.installed  ## a small but real pipeline: generate, check, train, evaluate, package (about 4 minutes on 2 cores)
-	$(BIN)/python experiments/ppo_convoy.py --total_timesteps 500000 $(RUN_FLAGS)
+run: $(VENV)/.installed  ## a small but real pipeline: generate, check, train, evaluate, package, show (about 4 minutes on 2 cores)
+	$(BIN)/python experiments/ppo_convoy.py --total_timesteps 500000 --report $(RUN_FLAGS)
 
 test: $(VENV)/.installed  ## all tests that need neither root nor a display
 	$(BIN)/python -m pytest $(TEST_FLAGS)

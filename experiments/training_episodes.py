@@ -16,7 +16,9 @@ How to run
     python experiments/training_episodes.py --dataset_dir rural --family radar          what the radar's tracker is worth on bends
 
 What to expect
-    A line per candidate: hazard crashes, false braking, mean return, reaction and peak braking. 150 episodes take half a minute on 2 cores.
+    Two lines per candidate: hazard crashes, false braking, mean return, reaction and peak braking; then what each term of the reward takes
+    from the return, and the difference to the first candidate on the same episodes with a 95 % interval. 150 episodes take half a minute
+    on 2 cores. 600 episodes tell returns apart that differ by 0.04.
     The same seed and dataset give the same numbers, whatever the number of processes. Take a --seed other than that of the training.
 """
 
@@ -34,6 +36,8 @@ from pathlib import Path
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import Assignment, EpisodePlan, TrainingEpisodes
 from roadsense.env.record import EpisodeRecord
+from roadsense.env.reward import TERM_NAMES
+from roadsense.env.settings import RewardWeights
 from roadsense.evaluation.policies import resolve_policy
 from roadsense.evaluation.process_pool import process_map
 from roadsense.evaluation.reference import REFERENCE_POLICIES, Policy
@@ -134,8 +138,8 @@ def close_environments() -> None:
     OPEN.clear()
 
 
-def report(name: str, records: list[EpisodeRecord]) -> None:
-    """Print one line of figures."""
+def report(name: str, records: list[EpisodeRecord], first: list[EpisodeRecord]) -> None:
+    """Print two lines of figures; `first` holds the first candidate's records of the same episodes."""
     hazards = [record for record in records if record.hazard_fired]
     crashes = [record for record in hazards if record.hazard_collision]
     pile_ups = sum(record.hazard_kind == "pile_up" for record in crashes), sum(record.hazard_kind == "pile_up" for record in hazards)
@@ -145,7 +149,15 @@ def report(name: str, records: list[EpisodeRecord]) -> None:
     peaks_mps2 = [record.peak_braking_mps2 for record in hazards if record.peak_braking_mps2 is not None]
     print(
         f"{name:50s} hazard crashes {len(crashes):3d} of {len(hazards)}, pile-ups {pile_ups[0]:2d} of {pile_ups[1]}, "
-        f"false braking {false_braking:6.2%}, return {mean_return:5.2f}, reaction {_mean(reactions_s)} s, peak {_mean(peaks_mps2)} m/s2",
+        f"false braking {false_braking:6.2%}, return {mean_return:5.2f}, reaction {_mean(reactions_s)} s, peak {_mean(peaks_mps2)} m/s2"
+    )
+    weights = RewardWeights()
+    terms = [(name, getattr(weights, name) * statistics.fmean(record.reward_terms[name] for record in records)) for name in TERM_NAMES]
+    differences = [record.episode_return - other.episode_return for record, other in zip(records, first, strict=True)]
+    half_width = 1.96 * statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.nan
+    print(
+        f"    {', '.join(f'{name} {amount:.3f}' for name, amount in terms)}; "
+        f"return against the first {statistics.fmean(differences):+.3f} +- {half_width:.3f}",
         flush=True,
     )
 
@@ -168,6 +180,7 @@ def main() -> None:
     with process_map(flags.processes, close_environments) as run_map:
         named = ((name, resolve_policy(name)) for name in (flags.policies or "").split(","))
         candidates = FAMILIES[flags.family]() if flags.family else named
+        first: list[EpisodeRecord] = []
         for name, policy in candidates:
             chunks = [
                 Chunk(
@@ -179,7 +192,9 @@ def main() -> None:
                 )
                 for first in range(0, flags.episodes, EPISODES_PER_CHUNK)
             ]
-            report(name, [record for records in run_map(play_chunk, chunks) for record in records])
+            records = [record for chunk in run_map(play_chunk, chunks) for record in chunk]
+            first = first or records
+            report(name, records, first)
 
 
 if __name__ == "__main__":

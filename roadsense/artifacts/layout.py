@@ -32,6 +32,7 @@ class RunLayout:
         progress.csv         one row per training iteration
         training.log         what was shown while it ran
         episodes.parquet     every finished episode, training and evaluation, with its actions
+        report.html          what came of it, to look at, and episode.gif, an animation (`roadsense pipeline --report`)
         checkpoints/         step_000010000/ ...
         tensorboard/         event files
     """
@@ -77,6 +78,16 @@ class RunLayout:
     def episodes(self) -> Path:
         """Finished episodes of training and evaluation."""
         return self.root / "episodes.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.root / "report.html"
+
+    @property
+    def animation(self) -> Path:
+        """One of its episodes, moving."""
+        return self.root / "episode.gif"
 
     @property
     def checkpoints(self) -> Path:

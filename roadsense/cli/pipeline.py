@@ -1,4 +1,4 @@
-"""`roadsense pipeline`: generate, check, train, evaluate and package."""
+"""`roadsense pipeline`: generate, check, train, evaluate, package, and show."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from roadsense.cli import train
 from roadsense.cli.check import report_defects
 from roadsense.cli.flags import add_settings_flags
 from roadsense.cloud.job import run_job
+from roadsense.errors import UsageError
 from roadsense.experiment import describe, run_experiment, show_result
 from roadsense.live.console import progress_console
 from roadsense.scenario.generate import DEFAULT_OUTPUT_PARENT, GenerateSettings, generate
@@ -33,6 +34,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset_seed", metavar="INT", help="generate: seed of the dataset (default: --seed)")
     parser.add_argument("--skip_check", action="store_true", help="do not drive every scenario before training")
     parser.add_argument(
+        "--report", action="store_true", help="leave report.html and episode.gif in the run directory (needs roadsense[report])"
+    )
+    parser.add_argument(
         "--job",
         type=Path,
         metavar="LAUNCH_FILE",
@@ -48,6 +52,8 @@ def run(flags: argparse.Namespace) -> int:
     settings = train.settings(flags)
     needs_dataset = settings.dataset_dir is None and settings.sumo_cfg is None
     generation = _generation(flags, settings) if needs_dataset else None
+    if flags.report:
+        _require_showcase(settings)
     if flags.dry_run:
         return _dry_run(settings, generation)
     console = progress_console(quiet=flags.quiet)
@@ -61,7 +67,26 @@ def run(flags: argparse.Namespace) -> int:
     console.rule("train, evaluate, package", align="left")
     result = run_experiment(settings, quiet=flags.quiet)
     show_result(result)
+    if flags.report and result.judgement is not None:
+        _show(result.layout.root, quiet=flags.quiet)
     return result.exit_code
+
+
+def _require_showcase(settings: TrainSettings) -> None:
+    """Before hours of training, not after them."""
+    from roadsense.report.showcase import require_showcase
+
+    if settings.skip_eval:
+        raise UsageError("--report shows an evaluation, and --skip_eval leaves it out; give one of them")
+    require_showcase()
+
+
+def _show(run: Path, *, quiet: bool) -> None:
+    from roadsense.report.showcase import write_showcase
+
+    with progress_console(quiet=quiet).status("report") as status:
+        written = write_showcase(run, lambda step: status.update(f"report: {step}"))
+    Console(highlight=False).print(f"to look at: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
 
 
 def without_job(words: Sequence[str]) -> list[str]:
