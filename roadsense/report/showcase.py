@@ -19,7 +19,7 @@ from roadsense.report.figures.theme import require_matplotlib
 from roadsense.report.run.report import write_report
 
 _RADAR = "ttc_leader"
-_COLUMNS = ("phase", "policy", "identity", "outcome", "hazard_fired", "hazard_kind", "hazard_rank")
+_COLUMNS = ("policy", "identity", "outcome", "hazard_fired", "hazard_kind", "hazard_rank")
 
 
 def require_showcase() -> None:
@@ -57,14 +57,12 @@ def write_showcase(run: Path, progress: Callable[[str], None] = lambda _: None) 
 def telling_episode(rows: Iterable[dict[str, Any]]) -> int | None:
     """The row of the learned policy's episode that says most about what hearing is worth; None if there is none.
 
-    A hazard in which never_brake crashes and the learned policy does not. Before others those in which the forward radar crashes as well,
+    A hazard in which never_brake crashes and the learned policy does not; it has driven no training episode. Before others those in which the forward radar crashes as well,
     then pile-ups, then hazards further ahead, then the first in the table.
     """
     outcomes: dict[tuple[str, str], str] = {}
     driven: list[tuple[int, dict[str, Any]]] = []
     for number, row in enumerate(rows):
-        if row["phase"] != "eval":
-            continue
         outcomes[row["policy"], row["identity"]] = row["outcome"]
         if row["policy"] == LEARNED and row["hazard_fired"] and row["outcome"] == Outcome.SAFE.value:
             driven.append((number, row))

@@ -16,9 +16,8 @@ from roadsense.report.showcase import telling_episode, write_showcase
 OWN = "experiments.own_parts:keep_distance"  # what conftest has evaluated
 
 
-def row(policy, identity, outcome, *, phase="eval", kind="braking", rank=1, fired=True):
+def row(policy, identity, outcome, *, kind="braking", rank=1, fired=True):
     return {
-        "phase": phase,
         "policy": policy,
         "identity": identity,
         "outcome": outcome,
@@ -30,7 +29,7 @@ def row(policy, identity, outcome, *, phase="eval", kind="braking", rank=1, fire
 
 def episodes(*drawn):
     """Rows of the learned policy, of never_brake and of the radar; each drawn one is (outcome, never_brake's, the radar's, what it was)."""
-    rows = [row("learned", "train:0", "safe", phase="train")]
+    rows = [row("learned", "train:0", "safe")]
     for column, policy in enumerate(("learned", "never_brake", "ttc_leader")):
         rows += [row(policy, f"eval:{number}", one[column], **one[3]) for number, one in enumerate(drawn)]
     return rows
