@@ -1,4 +1,4 @@
-r"""A sweep over the convoy task with Ray Tune: learning rate, entropy, batch, pooling, radio randomisation, reward weights.
+"""A sweep over the convoy task with Ray Tune: learning rate, entropy, batch, pooling, radio randomisation, reward weights.
 
 Purpose
     Find a better configuration than the recipe of docs/decisions/0007 within a budget, or be told that the differences are luck.
@@ -24,7 +24,9 @@ from pathlib import Path
 from roadsense.cli import main
 
 DATASET = Path("runs/sweep_dataset")
-OWN = ["--total_timesteps", "500000", "--checkpoint_every", "25000", "--output_dir", "runs/sweep_convoy"]
+OWN = ["--checkpoint_every", "25000", "--output_dir", "runs/sweep_convoy"]
+# Before a third of the way a policy that will learn the task often does not brake at all yet (docs/results/2026-11-27_sweep.md).
+LENGTH = ["--total_timesteps", "500000", "--first_rung", "166668"]
 
 
 def run(arguments: list[str]) -> int:
@@ -37,7 +39,8 @@ def run(arguments: list[str]) -> int:
         if not (DATASET / "manifest.json").exists() and (code := main(["generate", "--seed", "42", "--output_dir", str(DATASET)])):
             return code
         dataset = ["--dataset_dir", str(DATASET)]
-    return main(["sweep", "--recipe", *OWN, *dataset, *arguments])
+    length = [] if "total_timesteps" in given else LENGTH
+    return main(["sweep", "--recipe", *OWN, *length, *dataset, *arguments])
 
 
 if __name__ == "__main__":
