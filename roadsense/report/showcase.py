@@ -57,8 +57,8 @@ def write_showcase(run: Path, progress: Callable[[str], None] = lambda _: None) 
 def telling_episode(rows: Iterable[dict[str, Any]]) -> int | None:
     """The row of the learned policy's episode that says most about what hearing is worth; None if there is none.
 
-    A hazard in which never_brake crashes and the learned policy does not; it has driven no training episode. Before others those in which the forward radar crashes as well,
-    then pile-ups, then hazards further ahead, then the first in the table.
+    A hazard in which never_brake crashes and the learned policy does not; never_brake has driven no training episode. Before others those
+    in which the forward radar crashes as well, then pile-ups, then hazards further ahead, then the first in the table.
     """
     outcomes: dict[tuple[str, str], str] = {}
     driven: list[tuple[int, dict[str, Any]]] = []
