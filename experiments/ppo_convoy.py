@@ -8,6 +8,7 @@ How to run
     python experiments/ppo_convoy.py --local                            everything in one process, for a debugger
     ray submit cluster.yaml experiments/ppo_convoy.py                   on a cluster, unchanged
     python experiments/ppo_convoy.py --total_timesteps 1000000 --seed 7
+    python experiments/ppo_convoy.py --report                           and a page and an animation of the run at its end
     Every flag of `roadsense pipeline` works, and those of the recipe (docs/decisions/0007) are set already; a running Ray cluster is joined
     if there is one, else a local one is started.
 

@@ -138,8 +138,8 @@ def close_environments() -> None:
     OPEN.clear()
 
 
-def report(name: str, records: list[EpisodeRecord], first: list[EpisodeRecord]) -> None:
-    """Print two lines of figures; `first` holds the first candidate's records of the same episodes."""
+def report(name: str, records: list[EpisodeRecord], baseline: list[EpisodeRecord]) -> None:
+    """Print two lines of figures; `baseline` holds the first candidate's records of the same episodes."""
     hazards = [record for record in records if record.hazard_fired]
     crashes = [record for record in hazards if record.hazard_collision]
     pile_ups = sum(record.hazard_kind == "pile_up" for record in crashes), sum(record.hazard_kind == "pile_up" for record in hazards)
@@ -153,7 +153,7 @@ def report(name: str, records: list[EpisodeRecord], first: list[EpisodeRecord]) 
     )
     weights = RewardWeights()
     terms = [(name, getattr(weights, name) * statistics.fmean(record.reward_terms[name] for record in records)) for name in TERM_NAMES]
-    differences = [record.episode_return - other.episode_return for record, other in zip(records, first, strict=True)]
+    differences = [record.episode_return - other.episode_return for record, other in zip(records, baseline, strict=True)]
     half_width = 1.96 * statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.nan
     print(
         f"    {', '.join(f'{name} {amount:.3f}' for name, amount in terms)}; "
@@ -180,7 +180,7 @@ def main() -> None:
     with process_map(flags.processes, close_environments) as run_map:
         named = ((name, resolve_policy(name)) for name in (flags.policies or "").split(","))
         candidates = FAMILIES[flags.family]() if flags.family else named
-        first: list[EpisodeRecord] = []
+        baseline: list[EpisodeRecord] = []
         for name, policy in candidates:
             chunks = [
                 Chunk(
@@ -193,8 +193,8 @@ def main() -> None:
                 for first in range(0, flags.episodes, EPISODES_PER_CHUNK)
             ]
             records = [record for chunk in run_map(play_chunk, chunks) for record in chunk]
-            first = first or records
-            report(name, records, first)
+            baseline = baseline or records
+            report(name, records, baseline)
 
 
 if __name__ == "__main__":

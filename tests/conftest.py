@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config, items):
     if os.environ.get("ROADSENSE_NO_SKIP") != "1" and "ci" not in (config.option.markexpr or "").split():
         for item in items:
             if "ci" in item.keywords or _LONG_FIXTURES.intersection(getattr(item, "fixturenames", ())):
-                item.add_marker(pytest.mark.skip(reason="takes most of a minute: .ci/run, or -m ci"))
+                item.add_marker(pytest.mark.skip(reason="takes most of a minute: .ci/run, or with ROADSENSE_NO_SKIP=1"))
     if "slow" in (config.option.markexpr or ""):
         return
     kept, dropped = [], []

@@ -34,7 +34,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset_seed", metavar="INT", help="generate: seed of the dataset (default: --seed)")
     parser.add_argument("--skip_check", action="store_true", help="do not drive every scenario before training")
     parser.add_argument(
-        "--report", action="store_true", help="leave report.html and episode.gif in the run directory (needs roadsense[report])"
+        "--report",
+        action="store_true",
+        help="leave report.html and episode.gif in the run directory, not in its mirror (needs roadsense[report])",
     )
     parser.add_argument(
         "--job",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.model.inputs import squashed
+from roadsense.model.inputs import beside_one_ego, squashed
 from roadsense.model.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Network:
     def encoder_inputs(self, ego_E: FloatArray, peers_NF: FloatArray) -> FloatArray:
         """What the encoder is given of each peer that this ego heard, (N, J): observation entries in, squashed entries out."""
         inputs_NJ = squashed(peers_NF)
-        return beside_ego(inputs_NJ, squashed(ego_E)) if self.sees_ego else inputs_NJ
+        return beside_one_ego(inputs_NJ, squashed(ego_E)) if self.sees_ego else inputs_NJ
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -70,11 +70,6 @@ class Network:
             else:
                 parts.append(encoded_NH.sum(axis=0, dtype=np.float32) / np.float32(max(1, len(encoded_NH))))
         return np.concatenate(parts).astype(np.float32)
-
-
-def beside_ego(inputs_NJ: FloatArray, ego_I: FloatArray) -> FloatArray:
-    """Inputs of the peers (N, J), each followed by those of the ego that heard them: (N, J + I)."""
-    return np.concatenate([inputs_NJ, np.broadcast_to(ego_I, (len(inputs_NJ), len(ego_I)))], axis=1)
 
 
 def network_of(policy: Policy) -> Network:

@@ -16,10 +16,10 @@ import numpy as np
 from roadsense.errors import PolicyError
 from roadsense.export.artifact import Decision, decision, network_entries
 from roadsense.export.dependencies import litert_interpreter
-from roadsense.export.layers import FloatArray, beside_ego
+from roadsense.export.layers import FloatArray
 from roadsense.export.tflite_file import Quantization
 from roadsense.features import EGO_SIZE, PEER_SIZE
-from roadsense.model.inputs import COPIES, squashed
+from roadsense.model.inputs import COPIES, beside_one_ego, squashed
 from roadsense.model.settings import ACTION_PARAMETERS
 
 ENCODER_PREFIX: Final = "encoder"
@@ -69,7 +69,7 @@ class TflitePolicy:
         largest = np.zeros(self._encoder.outputs, np.float32)  # the encoder ends in ReLU, so 0 is the value of no peers
         total = largest.copy()
         ego_I, inputs_NJ = squashed(entries_E), squashed(entries_NF)
-        for inputs in beside_ego(inputs_NJ, ego_I) if self._sees_ego else inputs_NJ:
+        for inputs in beside_one_ego(inputs_NJ, ego_I) if self._sees_ego else inputs_NJ:
             encoded = self._encoder(inputs)
             largest, total = np.maximum(largest, encoded), total + encoded
         pooled = {"max": largest, "mean": total / np.float32(max(1, len(entries_NF)))}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roadsense.errors import ConfigError
 from roadsense.features import EGO_SIZE, PEER_SIZE
 from roadsense.model.action import deterministic_action
-from roadsense.model.inputs import squashed
+from roadsense.model.inputs import beside_one_ego, squashed
 from roadsense.model.settings import ModelSettings
 from roadsense.model.weights import Weights, weights_digest
 from roadsense.peer_set import PeerSet
@@ -60,7 +60,7 @@ class Policy:
         ego_E, values_NF = _checked(observation)
         ego_I, hidden = squashed(ego_E), squashed(values_NF)
         if self.settings.ego_in_encoder:
-            hidden = np.concatenate([hidden, np.broadcast_to(ego_I, (len(hidden), len(ego_I)))], axis=1)
+            hidden = beside_one_ego(hidden, ego_I)
         for weight, bias in self._encoder:
             hidden = np.maximum(hidden @ weight + bias, 0.0)
         hidden = np.concatenate([ego_I, *self._pooled(hidden)])

@@ -28,3 +28,8 @@ def squashed(entries: ArrayT) -> ArrayT:
     library = library_of(entries)
     inputs: ArrayT = library.tanh(library.concatenate([entries, MAGNIFIED * entries], axis=-1))
     return inputs
+
+
+def beside_one_ego(inputs_NJ: NDArray[np.float32], ego_I: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inputs of the peers (N, J), each followed by those of the one ego that heard them: (N, J + I)."""
+    return np.concatenate([inputs_NJ, np.broadcast_to(ego_I, (len(inputs_NJ), len(ego_I)))], axis=1)
