@@ -11,7 +11,7 @@ from roadsense.cli.lost_dataset import generate_again
 from roadsense.cli.storage import bring_here
 from roadsense.errors import RunDirectoryError, UsageError
 from roadsense.experiment import run_experiment, show_result
-from roadsense.training.recipe import RECIPE_VALUES
+from roadsense.training.recipe import RECIPE_VALUES, recipe_in_words
 from roadsense.training.settings import TrainSettings
 
 # What may differ between a run and its continuation; anything else would make it another run.
@@ -44,9 +44,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_recipe_flag(parser: argparse.ArgumentParser) -> None:
     """Where the settings begin."""
-    told = ", ".join(f"{name} {value:g}" for name, value in RECIPE_VALUES.items())
     parser.add_argument(
-        "--recipe", action="store_true", help=f"begin with the recipe of docs/decisions/0007 ({told}); a resumed run keeps its own"
+        "--recipe",
+        action="store_true",
+        help=f"begin with the recipe of docs/decisions/0007 ({recipe_in_words()}); a resumed run keeps its own",
     )
 
 

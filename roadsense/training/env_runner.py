@@ -21,7 +21,7 @@ from roadsense.config import Settings, SumoSettings
 from roadsense.env.convoy_env import ConvoyEnv
 from roadsense.env.episodes import Assignment
 from roadsense.env.settings import TaskSettings
-from roadsense.errors import RunDirectoryError
+from roadsense.errors import ConfigError, RunDirectoryError
 from roadsense.seeding import named_stream
 from roadsense.training.acting import act_with, log_density
 from roadsense.training.dataset_transport import open_training_dataset
@@ -45,6 +45,7 @@ class RolloutSettings(Settings):
     generation: int
     num_workers: int
     radio_factor: float | None = None
+    action_repeat: int = 1
     quarantined: dict[str, str] = Field(default_factory=dict)
 
 
@@ -150,8 +151,18 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
 
     @override(SingleAgentEnvRunner)
     def _sample(self, *, num_timesteps: int | None = None, explore: bool, **further: Any) -> list[SingleAgentEpisode]:
-        """RLlib's inner loop, in bulk. What it cannot do (whole episodes, random actions, callbacks per step) is left to RLlib's own."""
+        """RLlib's inner loop, in bulk. What it cannot do (whole episodes, random actions, callbacks per step) is left to RLlib's own.
+
+        Raises:
+            ConfigError: there are callbacks per step, and actions are to be kept for several steps: RLlib's loop draws in every one.
+        """
+        repeat = self.rollout.action_repeat if explore else 1
         if not num_timesteps or further.get("random_actions") or self._has_episode_callbacks():
+            if repeat > 1 and num_timesteps and not further.get("random_actions"):
+                raise ConfigError(
+                    f"training_action_repeat is {repeat}, but there are callbacks with episodes in the making, and RLlib's own loop, which "
+                    "makes those calls, draws an action in every step; leave the callbacks out, or set training_action_repeat to 1"
+                )
             self._needs_initial_reset |= self._collector is not None
             self._collector = None
             episodes: list[SingleAgentEpisode] = super()._sample(num_timesteps=num_timesteps, explore=explore, **further)
@@ -161,7 +172,7 @@ class ConvoyEnvRunner(SingleAgentEnvRunner):
             self._collector = Collector(self._vector_env)
             self._needs_initial_reset = False
         act = act_with(self.module.network, explore=explore)
-        fragment = self._collector.collect(num_timesteps, act, log_density, self._weights_seq_no)
+        fragment = self._collector.collect(num_timesteps, act, log_density, self._weights_seq_no, repeat=repeat)
         self._done_episodes_for_metrics.extend(fragment.finished)
         for episode in fragment.ongoing:
             self._ongoing_episodes_for_metrics[episode.id_].append(episode)

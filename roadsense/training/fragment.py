@@ -12,7 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from roadsense.training.vector_env import ConvoyVectorEnv
 
 # (ego_KE, peers_K) -> actions (K, 1) and action parameters (K, 3)
 Act = Callable[[NDArray[np.float32], list[PeerSet]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+# The column of an episode that says in which steps its action was drawn; it is missing where all of them were.
+DRAWN: Final = "drawn"
+
 # action parameters (N, 3) and actions (N, 1) -> log densities (N,)
 LogDensity = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
@@ -58,6 +61,7 @@ class _Ticks:
     action: list[NDArray[np.float32]] = field(default_factory=list)
     parameters: list[NDArray[np.float32]] = field(default_factory=list)
     reward: list[NDArray[np.float64]] = field(default_factory=list)
+    drawn: list[NDArray[np.bool_]] = field(default_factory=list)  # empty where every action is
 
 
 class Collector:
@@ -70,14 +74,24 @@ class Collector:
         self._peers_K: list[PeerSet] = list(observations["peers"])
         self._privileged_KP: NDArray[np.float32] = observations[PRIVILEGED]
         self._pieces = [_Piece(_new_id(), 0) for _ in range(env.num_envs)]
+        self._kept_K1 = np.zeros((env.num_envs, 1), dtype=np.float32)
 
-    def collect(self, least_steps: int, act: Act, log_density: LogDensity, weights_seq_no: int) -> Fragment:
-        """Step all environments until together they have made `least_steps` steps or a few more; a reset is no step."""
+    def collect(self, least_steps: int, act: Act, log_density: LogDensity, weights_seq_no: int, *, repeat: int = 1) -> Fragment:
+        """Step all environments until together they have made `least_steps` steps or a few more; a reset is no step.
+
+        In the steps 0, `repeat`, 2 `repeat`, ... of an episode its action is that of `act`, in those between it is the one before. Then
+        the episodes have a further column `DRAWN`.
+        """
         ticks = _Ticks([self._ego_KE], [self._peers_K], [self._privileged_KP])
         steps = 0
         closed: list[tuple[int, _Piece, int, bool | None]] = []  # environment, piece, tick of its last observation, terminated?
         while steps < least_steps:
             action_K1, parameters_K3 = act(self._ego_KE, self._peers_K)
+            if repeat > 1:
+                tick = len(ticks.action)
+                drawn_K = np.array([(piece.t_started + tick - piece.begin) % repeat == 0 for piece in self._pieces])
+                action_K1 = self._kept_K1 = np.where(drawn_K[:, None], action_K1, self._kept_K1)
+                ticks.drawn.append(drawn_K)
             done = self._env.drive(action_K1)
             self._ego_KE, self._peers_K, self._privileged_KP = done.ego, done.peers, done.privileged
             ticks.ego.append(done.ego)
@@ -115,6 +129,7 @@ class _Cutter:
         self._action_TK1 = np.stack(ticks.action)
         self._parameters_TK3 = np.stack(ticks.parameters)
         self._reward_TK = np.stack(ticks.reward)
+        self._drawn_TK = np.stack(ticks.drawn) if ticks.drawn else None
         flat = log_density(self._parameters_TK3.reshape(-1, self._parameters_TK3.shape[-1]), self._action_TK1.reshape(-1, 1))
         self._logp_TK = flat.reshape(self._reward_TK.shape)
         self._weights_seq_no = weights_seq_no
@@ -128,6 +143,8 @@ class _Cutter:
             Columns.ACTION_LOGP: self._logp_TK[acted, row],
             WEIGHTS_SEQ_NO: np.full(end - piece.begin, self._weights_seq_no),
         }
+        if self._drawn_TK is not None:
+            outputs[DRAWN] = self._drawn_TK[acted, row]
         return SingleAgentEpisode(
             id_=piece.episode_id,
             observations=_buffer(

@@ -38,6 +38,7 @@ from roadsense.model.deep_sets import DeepSets
 from roadsense.model.inputs import squashed
 from roadsense.model.packing import PackedPeers
 from roadsense.peer_set import PRIVILEGED
+from roadsense.training.fragment import DRAWN
 from roadsense.training.rl_module import DeepSetsModule
 from roadsense.training.side_by_side import (
     ActorLearning,
@@ -67,8 +68,26 @@ class PackPeers(ConnectorV2):
         return batch
 
 
+class NoAdvantageOfKept(ConnectorV2):
+    """Takes the advantage from actions that were not drawn but kept from the step before: the policy did not choose them there.
+
+    Their steps stay in what the advantages are estimated from, and the critic learns from them.
+    """
+
+    def __call__(self, *, batch: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Set the advantages to 0 where `DRAWN` is false, and drop that column; nothing where there is none."""
+        for columns in batch.values():
+            drawn = columns.pop(DRAWN, None)
+            if drawn is None:
+                continue
+            columns[Postprocessing.ADVANTAGES] = torch.where(drawn, columns[Postprocessing.ADVANTAGES], 0.0)
+            # Where it was not drawn an action may be all but impossible, and the ratio of two such densities overflow: it is 0 then.
+            columns[Columns.ACTION_LOGP] = torch.where(drawn, columns[Columns.ACTION_LOGP], torch.inf)
+        return batch
+
+
 class ConvoyLearner(PPOTorchLearner):
-    """PPO's learner with `PackPeers` in its pipeline, before the advantages are estimated, and with actor and critic side by side.
+    """PPO's learner with `PackPeers` and `NoAdvantageOfKept` around the estimation of advantages, and with actor and critic side by side.
 
     Losses, updates and metrics are RLlib's to the last bit (tests/training/test_learner.py). What `side_by_side` cannot do (a shared
     encoder, several learners, a graphics card, another loss or optimiser) goes RLlib's own way.
@@ -79,9 +98,10 @@ class ConvoyLearner(PPOTorchLearner):
 
     @override(Learner)
     def build(self) -> None:
-        """Build as RLlib does, and put the piece in its place."""
+        """Build as RLlib does, and put the pieces in their places."""
         super().build()
         self._learner_connector.insert_before(GeneralAdvantageEstimation, PackPeers())
+        self._learner_connector.insert_after(GeneralAdvantageEstimation, NoAdvantageOfKept())
 
     @override(Learner)
     def _create_iterator_if_necessary(self, **arguments: Any) -> Iterable[MultiAgentBatch]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from roadsense.model.settings import ModelSettings
 from roadsense.training.settings import TrainSettings
 
 RECIPE: Final = TrainSettings(
@@ -15,7 +17,22 @@ RECIPE: Final = TrainSettings(
     training_collision_weight=7.0,
     training_hazard_probability=0.8,
     training_distraction_probability=0.6,
+    model=ModelSettings(ego_in_encoder=True),
 )
 
 
-RECIPE_VALUES: Final[dict[str, Any]] = {name: getattr(RECIPE, name) for name in sorted(RECIPE.model_fields_set)}
+# What the recipe sets, and nothing else: nested settings keep the defaults of what it does not name.
+RECIPE_VALUES: Final[dict[str, Any]] = RECIPE.model_dump(exclude_unset=True)
+
+
+def recipe_in_words() -> str:
+    """What the recipe sets, for a help text: `ent_coef_final 0, learning_rate 0.001, ...`, nested names dotted."""
+    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in _flat(RECIPE_VALUES, ""))
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in sorted(values.items()):
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -65,6 +65,9 @@ class TrainSettings(Settings):
     training_radio_factor: float | None = Field(
         None, ge=1, le=100, description="training draws radio values from 1/this to this times nominal (default: as the file says)"
     )
+    training_action_repeat: int = Field(
+        1, ge=1, le=10, description="steps for which an action drawn in training is kept; the trained policy decides in every step"
+    )
     sumo: SumoSettings = SumoSettings()
     task: TaskSettings = TaskSettings()
     model: ModelSettings = ModelSettings()

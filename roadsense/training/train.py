@@ -375,6 +375,7 @@ def _build(plan: TrainingPlan, num_env_runners: int, generation: int, generation
         generation=generation,
         num_workers=max(1, num_env_runners),
         radio_factor=settings.training_radio_factor,
+        action_repeat=settings.training_action_repeat,
         quarantined=plan.starting_state().quarantined,
     )
     return build(ppo_config(settings, rollout, num_env_runners, generations))

@@ -42,6 +42,7 @@ _LEARNING: Final = (
     "training_hazard_probability",
     "training_distraction_probability",
     "training_radio_factor",
+    "training_action_repeat",
 )
 # Weights of a network of another shape do not fit: population based training hands these on as they are.
 FIXED_IN_A_RUN: Final = ("model.",)
