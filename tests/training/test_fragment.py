@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from ray.rllib.core.columns import Columns
 
+from roadsense.errors import ConfigError
+from roadsense.features import EGO_COLUMN
 from roadsense.scenario.dataset import Dataset
 from roadsense.training.algorithm import ppo_config
 from roadsense.training.env_runner import ConvoyEnvRunner, RolloutSettings
+from roadsense.training.fragment import DRAWN
 from roadsense.training.generations import Generations
 from roadsense.training.settings import TrainSettings
 
@@ -25,7 +28,7 @@ FRAGMENTS = (350, 70, 1, 230)
 def make_runner(dataset_dir, tmp_path):
     runners = []
 
-    def make(model=None, **config):
+    def make(model=None, action_repeat=1, **config):
         settings = TrainSettings(num_envs_per_env_runner=3, model={"initial_brake_probability": 0.1, **(model or {})})
         rollout = RolloutSettings(
             dataset_dir=dataset_dir,
@@ -38,6 +41,7 @@ def make_runner(dataset_dir, tmp_path):
             run_seed=5,
             generation=1,
             num_workers=1,
+            action_repeat=action_repeat,
         )
         built = ppo_config(settings, rollout, 0, Generations(tmp_path / f"generations_{len(runners)}"))
         if config:
@@ -98,6 +102,47 @@ def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore
     found, wanted = ours.get_metrics(), theirs.get_metrics()
     for key in ("num_env_steps_sampled", "num_episodes", "episode_return_mean", "episode_len_mean"):
         assert found[key].peek() == pytest.approx(wanted[key].peek())
+
+
+def whole_episodes(fragments):
+    """Actions (T,) and whether they were drawn (T,), piece behind piece, by the name of the episode."""
+    whole = {}
+    for episode in all_of(fragments):
+        actions, drawn = whole.setdefault(episode.id_, ([], []))
+        assert episode.t_started == len(actions)
+        actions += episode.get_actions()[:, 0].tolist()
+        drawn += episode.get_extra_model_outputs(DRAWN).tolist()
+    return whole
+
+
+@pytest.mark.parametrize("repeat", [2, 3])
+def test_an_action_that_was_drawn_is_kept(make_runner, repeat):
+    episodes = whole_episodes(sampled(make_runner({"initial_brake_probability": 0.5}, action_repeat=repeat), explore=True))
+    assert len(episodes) > 3 and any(len(actions) > 60 for actions, _ in episodes.values())
+    for actions, drawn in episodes.values():
+        assert drawn == [step % repeat == 0 for step in range(len(actions))]
+        assert actions == [actions[step - step % repeat] for step in range(len(actions))]
+    first = next(actions for actions, _ in episodes.values() if len(actions) > 60)
+    assert len(set(first[::repeat])) > len(first) / repeat / 4, "drawn anew every time"
+
+
+def test_what_was_kept_is_what_was_driven(make_runner):
+    """The action of the step before is an entry of the observation, so it is what the environment was given."""
+    runner = make_runner({"initial_brake_probability": 0.5}, action_repeat=2)
+    for episode in all_of(sampled(runner, explore=True)):
+        seen = episode.get_observations()["ego"][1:, EGO_COLUMN["previous_action"]]
+        np.testing.assert_array_equal(seen, episode.get_actions()[:, 0])
+
+
+def test_the_trained_policy_decides_in_every_step(make_runner):
+    episodes = all_of(sampled(make_runner(action_repeat=2), explore=False))
+    assert all(DRAWN not in episode.extra_model_outputs for episode in episodes)
+
+
+def test_callbacks_with_episodes_and_kept_actions_exclude_each_other(make_runner):
+    runner = make_runner(action_repeat=2, on_episode_end=lambda **_: None)
+    with pytest.raises(ConfigError, match=r"training_action_repeat is 2, .* leave the callbacks out, or set training_action_repeat to 1"):
+        runner.sample(num_timesteps=30, explore=True)
 
 
 def test_callbacks_with_episodes_are_made(make_runner):

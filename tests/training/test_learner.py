@@ -18,6 +18,7 @@ from roadsense.model.settings import ModelSettings
 from roadsense.peer_set import PRIVILEGED, PeerSet, action_space, training_observation_space
 from roadsense.training import learner as learner_file
 from roadsense.training import side_by_side
+from roadsense.training.fragment import DRAWN
 from roadsense.training.learner import ConvoyLearner
 from roadsense.training.rl_module import rl_module_spec
 
@@ -36,7 +37,8 @@ def test_rows_are_taken_as_if_they_were_packed_alone(rows):
     assert torch.equal(values, expected_values) and torch.equal(counts, expected_counts)
 
 
-def episodes(rng):
+def episodes(rng, drawn=None, kept_amount=0.5, kept_logp=-0.3):
+    """Three episodes; `drawn(steps)` says in which steps actions were drawn, in the others they are `kept_amount`, of density `kept_logp`."""
     made = []
     for length in (40, 25, 35):
         observations = [
@@ -48,14 +50,17 @@ def episodes(rng):
             for _ in range(length + 1)
         ]
         braking = rng.random(length) < 0.3
+        is_drawn = np.ones(length, dtype=np.bool_) if drawn is None else drawn(np.arange(length))
+        amounts = np.where(is_drawn, 0.5 * braking, kept_amount).astype(np.float32)
         made.append(
             SingleAgentEpisode(
                 observations=observations,
-                actions=[np.array([0.5 * brakes], np.float32) for brakes in braking],
+                actions=list(amounts[:, None]),
                 rewards=rng.normal(size=length).tolist(),
                 extra_model_outputs={
                     Columns.ACTION_DIST_INPUTS: [np.array([-1.0, 0.5, 0.5], np.float32)] * length,
-                    Columns.ACTION_LOGP: [np.float32(-0.3)] * length,
+                    Columns.ACTION_LOGP: list(np.where(is_drawn, np.float32(-0.3), np.float32(kept_logp))),
+                    **({} if drawn is None else {DRAWN: list(is_drawn)}),
                 },
                 observation_space=training_observation_space(TOLD),
                 action_space=action_space(),
@@ -79,9 +84,9 @@ def built(learner_class, model=None, **training):
     return config.build_learner(env=None, spaces=None)
 
 
-def update(learner, seed=2):
+def update(learner, seed=2, **kept):
     return learner.update(
-        episodes=episodes(np.random.default_rng(seed)),
+        episodes=episodes(np.random.default_rng(seed), **kept),
         timesteps={"num_env_steps_sampled_lifetime": 100},
         num_epochs=3,
         minibatch_size=32,
@@ -149,6 +154,56 @@ def test_what_cannot_be_learned_side_by_side_goes_rllibs_way(monkeypatch, model,
     np.random.seed(5)  # noqa: NPY002
     update(theirs)
     assert_same(state_of(ours), state_of(theirs))
+
+
+def learned(model, **kept):
+    """Weights and moments after an update of this network."""
+    learner = built(ConvoyLearner, ModelSettings(**model))
+    np.random.seed(9)  # noqa: NPY002
+    update(learner, **kept)
+    return state_of(learner)
+
+
+def actor_of(state):
+    return {name: tensors for name, tensors in state.items() if "critic" not in name}
+
+
+WAYS = pytest.mark.parametrize("model", [{}, {"shared_encoder": True}], ids=["side by side", "RLlib's way"])
+
+
+@WAYS
+def test_where_every_action_was_drawn_nothing_changes(model):
+    assert_same(learned(model, drawn=lambda steps: steps >= 0), learned(model))
+
+
+EVERY_SECOND = {"drawn": lambda steps: steps % 2 == 0}
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "kept", [{"kept_amount": 0.9}, {"kept_amount": 1.0 - 1e-7, "kept_logp": -300.0}], ids=["likely", "all but impossible"]
+)
+def test_actions_that_were_kept_are_not_learned_from(model, kept):
+    """What they were is of no consequence, where their steps led to is: advantages and values are estimated over all steps.
+
+    A kept action was drawn elsewhere, where it may have been likely; the ratio of its densities here can be more than float32 can hold.
+    """
+    half, everything = actor_of(learned(model, **EVERY_SECOND)), actor_of(learned(model))
+    assert_same(learned(model, **EVERY_SECOND, **kept), learned(model, **EVERY_SECOND))
+    assert all(not torch.equal(tensors[0], everything[name][0]) for name, tensors in half.items())
+
+
+@WAYS
+def test_the_policy_loss_is_that_of_drawn_actions(model):
+    results = figures(update(built(ConvoyLearner, ModelSettings(**model)), drawn=lambda steps: steps < 0))
+    (loss,) = [value for name, value in results.items() if name.endswith("policy_loss")]
+    assert loss == 0.0
+
+
+def test_the_critic_learns_from_all_steps():
+    half, everything = learned({}, **EVERY_SECOND), learned({})
+    for name in set(everything) - set(actor_of(everything)):
+        assert torch.equal(half[name][0], everything[name][0])
 
 
 def test_a_restored_optimiser_goes_on_side_by_side():

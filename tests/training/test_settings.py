@@ -11,7 +11,7 @@ from roadsense.training.algorithm import ppo_config
 from roadsense.training.env_runner import RolloutSettings
 from roadsense.training.generations import Generations
 from roadsense.training.plan import plan_training
-from roadsense.training.recipe import RECIPE
+from roadsense.training.recipe import RECIPE, recipe_in_words
 from roadsense.training.settings import TrainSettings
 
 
@@ -57,6 +57,17 @@ def test_the_recipe_is_where_the_settings_begin_and_own_flags_win():
     assert settings_of("--recipe") == RECIPE != TrainSettings()
     assert settings_of("--learning_rate", "0.5", "--recipe") == RECIPE.model_copy(update={"learning_rate": 0.5})
     assert settings_of() == TrainSettings()
+
+
+def test_a_nested_setting_changes_nothing_else_of_the_recipe():
+    assert RECIPE.model != TrainSettings().model
+    assert settings_of("--recipe", "--set", "model.pool=mean").model == RECIPE.model.model_copy(update={"pool": "mean"})
+    assert settings_of("--recipe", "--set", "model.ego_in_encoder=false").model == TrainSettings().model
+
+
+def test_the_help_says_what_the_recipe_sets():
+    told = recipe_in_words()
+    assert "model.ego_in_encoder True" in told and "learning_rate 0.001" in told and "seed" not in told
 
 
 def test_a_resumed_run_keeps_its_own_settings(tmp_path):
