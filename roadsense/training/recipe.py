@@ -11,10 +11,11 @@ from roadsense.training.settings import TrainSettings
 RECIPE: Final = TrainSettings(
     learning_rate=1e-3,
     learning_rate_final=2e-5,
+    ent_coef=0.005,
     ent_coef_final=0.0,
     n_steps=4096,
     minibatch_size=1024,
-    training_collision_weight=7.0,
+    training_action_repeat=2,
     training_hazard_probability=0.8,
     training_distraction_probability=0.6,
     model=ModelSettings(ego_in_encoder=True),
