@@ -14,7 +14,6 @@ How to run
     python experiments/training_episodes.py --dataset_dir dataset --policies ttc_radio,runs/<run_id> --seed 1001
     roadsense generate --base_dir scenarios/base/rural_curve --output_dir rural --train_count 110 --eval_count 1
     python experiments/training_episodes.py --dataset_dir rural --family radar          what the radar's tracker is worth on bends
-    python experiments/training_episodes.py --dataset_dir rural --family filter         what the radio's filter is worth on bends
 
 What to expect
     Two lines per candidate: hazard crashes, false braking, mean return, reaction and peak braking; then what each term of the reward takes
@@ -90,19 +89,11 @@ def radar_candidates() -> Iterator[tuple[str, Policy]]:
         yield f"ttc_leader, lag {tracker_lag_s} s", TimeToCollisionLeader(tracker_lag_s=tracker_lag_s)
 
 
-def filter_candidates() -> Iterator[tuple[str, Policy]]:
-    """`ttc_leader`, then `ttc_radio` over the time constant of its filter against noise."""
-    yield "ttc_leader", REFERENCE_POLICIES["ttc_leader"]()
-    for filter_s in (0.0, 0.1, 0.2, 0.3, 0.5, 1.0):
-        yield f"filter {filter_s} s", TimeToCollisionRadio(filter_s=filter_s)
-
-
 FAMILIES: dict[str, Callable[[], Iterator[tuple[str, Policy]]]] = {
     "stopping": stopping_candidates,
     "corridor": corridor_candidates,
     "leak": leak_candidates,
     "radar": radar_candidates,
-    "filter": filter_candidates,
     "all": reference_candidates,
 }
 

@@ -146,12 +146,6 @@ def test_a_perfect_radio_brakes_for_the_braking_car_two_ahead():
     assert decide(TimeToCollisionPerfectRadio(), World(**braking, unequipped=("b",))) == [0.0]
 
 
-def test_a_perfect_radio_is_taken_at_its_word():
-    braking = World(a=(30.0, 15.0, -8.0))
-    first, second = decide(TimeToCollisionPerfectRadio(), braking, braking)
-    assert first == second > 0.3
-
-
 def hazard(onset_s=5.0, resolves_s=math.inf) -> Hazard:
     return Hazard(rank=1, vehicle_id="a", onset_s=onset_s, decel_mps2=8.0, end_speed_fraction=0.0, resolves_s=resolves_s)
 

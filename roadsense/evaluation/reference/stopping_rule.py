@@ -22,7 +22,7 @@ import numpy as np
 from roadsense.errors import ConfigError
 from roadsense.state import FloatArray
 
-FULL_BRAKING_MPS2: Final = 8.0
+_FULL_BRAKING_MPS2: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,4 +59,4 @@ class StoppingRule:
     def action(self, required_mps2: FloatArray) -> float:
         """The fraction of full braking that the most urgent of n cars asks for; 0 without any."""
         urgent_mps2 = float(required_mps2.max(initial=0.0))
-        return min(1.0, self.gain * urgent_mps2 / FULL_BRAKING_MPS2) if urgent_mps2 >= self.trigger_mps2 else 0.0
+        return min(1.0, self.gain * urgent_mps2 / _FULL_BRAKING_MPS2) if urgent_mps2 >= self.trigger_mps2 else 0.0

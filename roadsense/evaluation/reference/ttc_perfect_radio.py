@@ -1,7 +1,6 @@
 """`ttc_radio` with a perfect radio: what the losses, delays and sensor errors of the real one cost.
 
 Formula: the rule and constants of `ttc_radio` on an observation made from the true state of all equipped cars: no noise, no loss, age 0.
-Without noise it needs no filter against noise, and has none.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ class TimeToCollisionPerfectRadio(Attached):
     """
 
     def __init__(self, *, rule: StoppingRule | None = None, corridor: Corridor | None = None) -> None:
-        self._decide = TimeToCollisionRadio(rule=rule, corridor=corridor, filter_s=0.0)
+        self._decide = TimeToCollisionRadio(rule=rule, corridor=corridor)
 
     def begin(self, _rng: np.random.Generator, /) -> None:
-        """Nothing to prepare: without a filter the rule has no memory."""
+        """Nothing to prepare: the rule has no memory."""
 
     def __call__(self, observation: Observation, /) -> float:
         """The braking that the most urgent equipped car asks for."""

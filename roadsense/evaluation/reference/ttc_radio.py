@@ -8,9 +8,7 @@ and headings. That leaves out oncoming and crossing traffic, and cars that have 
 **How far.** Gap g = r + (relative speed) * age - 5 m car length - `spacing_m` for every counted peer in between: those cars stop too and
 take up room. Speed u = own speed + relative speed + a * age, at least 0. `StoppingRule` decides.
 
-**Noise.** What the most urgent peer asks for, at most 8 m/s2, goes through a first-order low-pass of `filter_s`, from 0 at the begin of an
-episode: speeds, headings and accelerations are heard with an error that is new in every message, and a peak of it is no reason to
-brake. The error of positions stays for a minute; no filter helps against that. Apart from this the rule has no memory.
+Memoryless, so it needs nothing but the observation of one step.
 """
 
 from __future__ import annotations
@@ -21,15 +19,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.config import STEP_LENGTH_S
 from roadsense.env.observation import Observation
-from roadsense.errors import ConfigError
-from roadsense.evaluation.reference.stopping_rule import FULL_BRAKING_MPS2, StoppingRule
+from roadsense.evaluation.reference.stopping_rule import StoppingRule
 from roadsense.features import EGO_COLUMN, EGO_SCALES, PEER_COLUMN
 from roadsense.radio.observe import peers_from_observation
 from roadsense.state import FloatArray
 
-FILTER_S: Final = 0.2
 _CAR_LENGTH_M: Final = 5.0
 _SPEED = EGO_COLUMN["speed_mps"]
 
@@ -56,37 +51,26 @@ class Corridor:
 
 
 class TimeToCollisionRadio:
-    """A stopping-distance and time-to-collision rule on what was heard; no learning.
+    """A stopping-distance and time-to-collision rule on what was heard; no learning, no memory.
 
     Args:
         rule: the constants of the stopping rule.
         corridor: who counts as being ahead.
-        filter_s: time constant of the low-pass over what is asked for; 0 takes every message at its word.
-
-    Raises:
-        ConfigError: a time constant below 0.
     """
 
-    def __init__(self, *, rule: StoppingRule | None = None, corridor: Corridor | None = None, filter_s: float = FILTER_S) -> None:
-        if not filter_s >= 0:
-            raise ConfigError(f"the filter of ttc_radio has a time constant of {filter_s} s; give 0 or more")
+    def __init__(self, *, rule: StoppingRule | None = None, corridor: Corridor | None = None) -> None:
         self._rule = rule if rule is not None else StoppingRule()
         self._corridor = corridor if corridor is not None else Corridor()
-        self._gain = STEP_LENGTH_S / (STEP_LENGTH_S + filter_s)
-        self._urgent_mps2 = 0.0
 
     def begin(self, _rng: np.random.Generator, /) -> None:
-        """Forget the previous episode."""
-        self._urgent_mps2 = 0.0
+        """Nothing to prepare: the rule has no memory."""
 
     def __call__(self, observation: Observation, /) -> float:
         """The braking that the most urgent peer asks for."""
         peers = peers_from_observation(observation["peers"].values)
         counted = peers[self._corridor.contains(peers)]
         speed_mps = max(0.0, float(observation["ego"][_SPEED]) * float(EGO_SCALES[_SPEED]))
-        urgent_mps2 = min(FULL_BRAKING_MPS2, float(self._required_decel_mps2(counted, speed_mps).max(initial=0.0)))
-        self._urgent_mps2 += self._gain * (urgent_mps2 - self._urgent_mps2)
-        return self._rule.action(np.array([self._urgent_mps2]))
+        return self._rule.action(self._required_decel_mps2(counted, speed_mps))
 
     def _required_decel_mps2(self, peers: FloatArray, speed_mps: float) -> FloatArray:
         """Deceleration that each counted peer asks of the ego, (n,), nearest first."""
