@@ -7,6 +7,7 @@ from ablation_support import flags
 
 from roadsense.cli import main
 from roadsense.model.policy_file import load_policy
+from roadsense.training.recipe import RECIPE
 
 pytestmark = pytest.mark.timeout(600)  # the first test of the session pays for both starts of the ablation
 
@@ -44,7 +45,8 @@ def test_each_run_is_what_its_variant_says(ablation):
     assert with_age.settings.withheld_peer_features == ()
     assert without.settings.withheld_peer_features == ("age_s",)
     config = json.loads((ablation / "runs" / "no_age_seed_1" / "config.json").read_text())
-    assert config["training_collision_weight"] == 7.0  # the recipe
+    assert config["training_action_repeat"] == RECIPE.training_action_repeat > 1
+    assert config["model"]["ego_in_encoder"] is RECIPE.model.ego_in_encoder is True, "a variant changes one thing of the recipe's network"
     assert config["seed"] == 1
 
 
