@@ -26,11 +26,11 @@ from roadsense.training.vector_env import ConvoyVectorEnv
 
 # (ego_KE, peers_K) -> actions (K, 1) and action parameters (K, 3)
 Act = Callable[[NDArray[np.float32], list[PeerSet]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-# The column of an episode that says in which steps its action was drawn; it is missing where all of them were.
-DRAWN: Final = "drawn"
-
 # action parameters (N, 3) and actions (N, 1) -> log densities (N,)
 LogDensity = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
+# The column of an episode that says in which steps its action was drawn; it is missing where all of them were.
+DRAWN: Final = "drawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
