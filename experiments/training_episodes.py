@@ -103,6 +103,7 @@ class Chunk:
     """Some training episodes for one candidate."""
 
     dataset_dir: Path
+    radio: Path | None
     policy: Policy
     seed: int
     first: int
@@ -111,7 +112,7 @@ class Chunk:
 
 def play_chunk(chunk: Chunk) -> list[EpisodeRecord]:
     """Play a chunk in this process, on the environment that the previous one left running."""
-    env = environment(chunk.dataset_dir)
+    env = environment(chunk.dataset_dir, chunk.radio)
     return [play_episode(env, chunk.policy, plan) for plan in plans(env.dataset, chunk.seed, chunk.last)[chunk.first :]]
 
 
@@ -121,14 +122,14 @@ def plans(dataset: Dataset, seed: int, count: int) -> list[EpisodePlan]:
     return [episodes.next() for _ in range(count)]
 
 
-OPEN: dict[Path, ConvoyEnv] = {}
+OPEN: dict[tuple[Path, Path | None], ConvoyEnv] = {}
 
 
-def environment(dataset_dir: Path) -> ConvoyEnv:
+def environment(dataset_dir: Path, radio: Path | None) -> ConvoyEnv:
     """The environment of this process."""
-    if dataset_dir not in OPEN:
-        OPEN[dataset_dir] = ConvoyEnv(dataset_dir=dataset_dir, scenario_mode="train")
-    return OPEN[dataset_dir]
+    if (dataset_dir, radio) not in OPEN:
+        OPEN[dataset_dir, radio] = ConvoyEnv(dataset_dir=dataset_dir, scenario_mode="train", emulator_params_path=radio)
+    return OPEN[dataset_dir, radio]
 
 
 def close_environments() -> None:
@@ -173,6 +174,7 @@ def main() -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--family", choices=sorted(FAMILIES), help="which constants")
     chosen.add_argument("--policies", help="reference policies, module:function, run directories or model files, separated by commas")
+    parser.add_argument("--emulator_params_path", type=Path, help="radio parameter file instead of the packaged one")
     parser.add_argument("--episodes", type=int, default=150, help="training episodes per candidate")
     parser.add_argument("--seed", type=int, default=1, help="run seed of the training draws")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="processes; the numbers do not depend on it")
@@ -185,6 +187,7 @@ def main() -> None:
             chunks = [
                 Chunk(
                     dataset_dir=flags.dataset_dir.resolve(),
+                    radio=flags.emulator_params_path,
                     policy=policy,
                     seed=flags.seed,
                     first=first,

@@ -10,8 +10,15 @@ import numpy as np
 from roadsense.env.outcome import Outcome
 from roadsense.env.record import EpisodeRecord
 from roadsense.errors import UsageError
-from roadsense.evaluation.figures import AVG_REWARD, FALSE_BRAKING_RATE, HAZARD_COLLISION_RATE, Figure, scenario_numbers
-from roadsense.evaluation.intervals import Interval, difference_interval, mcnemar_p, paired_proportion_interval
+from roadsense.evaluation.figures import AVG_PEAK_BRAKING, AVG_REWARD, FALSE_BRAKING_RATE, HAZARD_COLLISION_RATE, Figure, scenario_numbers
+from roadsense.evaluation.intervals import (
+    Interval,
+    difference_interval,
+    mcnemar_p,
+    mean_interval,
+    paired_proportion_interval,
+    sum_by_scenario,
+)
 from roadsense.state import FloatArray
 
 # Drawn before the first decision, hence equal for every policy if task, radio and scenario were the same.
@@ -29,8 +36,9 @@ def paired(a: str, a_records: Records, b: str, b_records: Records) -> dict[str, 
 
     Returns:
         `a`, `b`, `episodes`, `a_crashes`, `b_crashes`, `crashes_avoided` (b crashes, a does not), `avoided_but_failed` (those among them
-        that a ended by leaving the road or being hit from behind), `crashes_caused` (a crashes, b does not), `mcnemar_p`, the three
-        differences, and `intervals` of the differences. A difference without a case is null.
+        that a ended by leaving the road or being hit from behind), `crashes_caused` (a crashes, b does not), `mcnemar_p`, the four
+        differences (that of the peak braking over the hazards in which both brake), and their `intervals`. A difference without a case
+        is null.
 
     Raises:
         UsageError: the two did not drive identical episodes.
@@ -45,6 +53,7 @@ def paired(a: str, a_records: Records, b: str, b_records: Records) -> dict[str, 
         HAZARD_COLLISION_RATE.key: _hazard_collision_difference(valid),
         FALSE_BRAKING_RATE.key: _difference(FALSE_BRAKING_RATE, valid),
         AVG_REWARD.key: _difference(AVG_REWARD, valid),
+        AVG_PEAK_BRAKING.key: _peak_braking_difference(valid),
     }
     return {
         "a": a,
@@ -71,6 +80,20 @@ def _hazard_collision_difference(pairs: Pairs) -> tuple[float | None, Interval |
     a_E, b_E = (_flags([pair[side].collided for pair in fired]) for side in (0, 1))
     interval = paired_proportion_interval(a_E, b_E, scenario_numbers([pair[0] for pair in fired]))
     return float(a_E.mean() - b_E.mean()), interval
+
+
+def _peak_braking_difference(pairs: Pairs) -> tuple[float | None, Interval | None]:
+    """How much harder `a` brakes at most than `b` does, over the hazards in which both brake: who does not is spoken of elsewhere."""
+    braked = [
+        (a, a.peak_braking_mps2 - b.peak_braking_mps2)
+        for a, b in pairs
+        if a.hazard_fired and b.hazard_fired and a.peak_braking_mps2 is not None and b.peak_braking_mps2 is not None
+    ]
+    if not braked:
+        return None, None
+    cluster_E = scenario_numbers([record for record, _ in braked])
+    harder_E = np.array([difference for _, difference in braked])
+    return float(harder_E.mean()), mean_interval(sum_by_scenario(harder_E, cluster_E), sum_by_scenario(np.ones(len(braked)), cluster_E))
 
 
 def _difference(figure: Figure, pairs: Pairs) -> tuple[float | None, Interval | None]:

@@ -57,11 +57,16 @@ def standard_normals(bits: KeyArray) -> FloatArray:
 
 
 class CarKeys:
-    """The keys of every car of an episode, drawn once per car from the named stream `radio` of its id."""
+    """The keys of every car of an episode, drawn once per car from the named stream `radio` of its id.
+
+    Attributes:
+        shared_sensor: the key of the errors that all cars have in common.
+    """
 
     def __init__(self, root_seed: int) -> None:
         self._root_seed = root_seed
         self._keys: dict[str, list[int]] = {}
+        self.shared_sensor = named_stream(root_seed, "shared_sensor").integers(2**64, dtype=np.uint64)
 
     def of(self, ids: tuple[str, ...]) -> KeyArray:
         """Keys for sensors, sending and receiving: array (3, n)."""

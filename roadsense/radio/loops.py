@@ -54,23 +54,28 @@ def measure(
     step: int,
     std: FloatArray,
     memory: float,
+    gps_weights: tuple[float, float],
     gps_error: FloatArray,
     measured: FloatArray,
 ) -> None:
     """Truth (N,) of each quantity plus errors times standard deviations (5,) into `measured` (5, N).
 
-    The errors come from `normals[step]` (5, N). GPS errors (2, N), which are brought up to date, are a first-order autoregressive process
+    The errors come from `normals[step]` (5, N + 1), whose last column is of the GPS error that all cars share; `gps_weights` are those of a
+    car's own GPS error and of the shared one. GPS errors (2, N + 1), which are brought up to date, are a first-order autoregressive process
     of unit variance, `memory` times the last error plus sqrt(1 - memory^2) times white noise. With memory = exp(-dt / correlation time) it
     is the exact discretisation of an Ornstein-Uhlenbeck process; a car that was not there a step ago, whose last error is NaN, starts in
     its stationary distribution. A speedometer shows no negative speed, so speed is cut at 0.
     """
     news = math.sqrt(1.0 - memory * memory)
-    for car in range(len(x_m)):
-        for row in range(GPS_ROWS):
+    own, common = gps_weights
+    shared = len(x_m)
+    for row in range(GPS_ROWS):
+        for car in range(shared + 1):
             white, last = normals[step, row, car], gps_error[row, car]
             gps_error[row, car] = white if np.isnan(last) else memory * last + news * white
-        measured[X_M, car] = x_m[car] + std[X_M] * gps_error[X_M, car]
-        measured[Y_M, car] = y_m[car] + std[Y_M] * gps_error[Y_M, car]
+    for car in range(shared):
+        measured[X_M, car] = x_m[car] + std[X_M] * (own * gps_error[X_M, car] + common * gps_error[X_M, shared])
+        measured[Y_M, car] = y_m[car] + std[Y_M] * (own * gps_error[Y_M, car] + common * gps_error[Y_M, shared])
         measured[SPEED_MPS, car] = max(speed_mps[car] + std[SPEED_MPS] * normals[step, SPEED_MPS, car], 0.0)
         measured[ACCEL_MPS2, car] = accel_mps2[car] + std[ACCEL_MPS2] * normals[step, ACCEL_MPS2, car]
         measured[HEADING_RAD, car] = wrapped(heading_rad[car] + std[HEADING_RAD] * normals[step, HEADING_RAD, car])

@@ -1,7 +1,8 @@
 """The radio's parameter file: validated section by section, measured units in the file, SI through properties.
 
-Every key is required except `sensor_noise.gps_correlation_s` and the section `relay`, which measured sets lack. Probabilities and noise are
-per packet and per message; standard deviations are those of a normal distribution, for GPS along each axis.
+Every key is required except `sensor_noise.gps_correlation_s`, `sensor_noise.gps_common_share` and the section `relay`, which measured sets
+lack. Probabilities and noise are per packet and per message; standard deviations are those of a normal distribution, for GPS along each
+axis.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class SensorNoise(Settings):
 
     gps_m: Number = Field(ge=0, le=1000, description="along each axis")
     gps_correlation_s: Number = Field(0.0, ge=0, le=100_000, description="time in which the GPS error decorrelates to 1/e; 0: white")
+    gps_common_share: Number = Field(0.0, ge=0, le=1, description="part of the GPS error's variance that all cars of an episode share")
     speed_mps: Number = Field(ge=0, le=1000)
     accel_mps2: Number = Field(ge=0, le=1000)
     heading_deg: Number = Field(ge=0, le=360)
@@ -222,6 +224,7 @@ class RadioParameters(Settings):
             sensor_noise=SensorNoise(
                 gps_m=min(noise.gps_m * gps, 1000.0),
                 gps_correlation_s=min(noise.gps_correlation_s * correlation, 100_000.0),
+                gps_common_share=noise.gps_common_share,
                 speed_mps=min(noise.speed_mps * speed, 1000.0),
                 accel_mps2=min(noise.accel_mps2 * accel, 1000.0),
                 heading_deg=min(noise.heading_deg * heading, 360.0),

@@ -9,8 +9,8 @@ Randomness: every vehicle has keys of its own, drawn from a stream named by its 
 (draws.py). What a link does is therefore the same whatever other cars are there, and two parameter sets meet the same luck.
 
 Not modelled: collisions on the air between senders and the load that forwarding adds, a gradual loss of range, offsets of the cars' clocks
-and broadcast phases (all measure and send at the step), shadowing by vehicles or terrain, correlation of the losses or of the GPS errors
-between cars, correlation in time of any sensor error but that of the GPS.
+and broadcast phases (all measure and send at the step), shadowing by vehicles or terrain, correlation of the losses between links, GPS
+errors that are the more alike the nearer two cars are, correlation in time of any sensor error but that of the GPS.
 """
 
 from __future__ import annotations

@@ -17,17 +17,18 @@ _QUANTITIES = np.arange(MEASUREMENT_ROWS, dtype=np.uint64)[:, None]  # tells the
 
 
 class Sensors:
-    """The sensors of all cars of an episode; remembers nothing but the GPS error."""
+    """The sensors of all cars of an episode; remembers nothing but the GPS errors."""
 
     def __init__(self, noise: SensorNoise, keys: CarKeys) -> None:
         self._std = np.array([noise.gps_m, noise.gps_m, noise.speed_mps, noise.accel_mps2, noise.heading_rad])
         self._correlation_s = noise.gps_correlation_s
+        self._gps_weights = (math.sqrt(1.0 - noise.gps_common_share), math.sqrt(noise.gps_common_share))
         self._keys = keys
         self._draws = Draws(standard_normals, dimensions=2)
         self._steps = 0
         self._ids: tuple[str, ...] = ()
         self._shape = (MEASUREMENT_ROWS, 0)
-        self._gps_error: FloatArray = np.empty((GPS_ROWS, 0))
+        self._gps_error: FloatArray = np.full((GPS_ROWS, 1), np.nan)  # of each car, and the shared one
 
     def measure(self, vehicles: VehicleStates, elapsed_s: float) -> FloatArray:
         """What each vehicle measures now: array (5, N); `elapsed_s` is the time since the last call (any value in the first)."""
@@ -47,6 +48,7 @@ class Sensors:
             row,
             self._std,
             memory,
+            self._gps_weights,
             self._gps_error,
             measured,
         )
@@ -54,8 +56,9 @@ class Sensors:
 
     def _arrange(self, ids: tuple[str, ...]) -> None:
         column_before = {vehicle_id: column for column, vehicle_id in enumerate(self._ids)}
-        origin = np.array([column_before.get(vehicle_id, -1) for vehicle_id in ids], dtype=np.intp)
+        origin = np.array([*(column_before.get(vehicle_id, -1) for vehicle_id in ids), len(self._ids)], dtype=np.intp)
         self._gps_error = carry_over(self._gps_error, 1, origin, fill=np.nan)  # NaN: begins with the next step
         self._ids = ids
         self._shape = (MEASUREMENT_ROWS, len(ids))
-        self._draws.rekey(mix(self._keys.of(ids)[0] + _QUANTITIES))
+        keys = np.append(self._keys.of(ids)[0], self._keys.shared_sensor)
+        self._draws.rekey(mix(keys + _QUANTITIES))

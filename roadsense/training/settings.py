@@ -50,7 +50,7 @@ class TrainSettings(Settings):
     )
     gui: bool = Field(False, description="open sumo-gui; implies --local")
     local: bool = Field(False, description="everything in this process, for a debugger")
-    learner_on_gpu: bool = Field(False, description="learn on the first CUDA device of the driver's machine; never run on one yet")
+    learner_on_gpu: bool = Field(False, description="learn on the first CUDA device of the driver's machine, see docs/scaling.md")
     dashboard: bool = Field(False, description="serve Ray's dashboard on this machine's loopback")
     training_horizon_s: float | None = Field(20.0, gt=0, description="longest training episode; evaluation keeps the task's own horizon")
     training_onset_s: Interval = Field(Interval(low=2.0, high=12.0), description="onset of hazards in training episodes cut to that length")

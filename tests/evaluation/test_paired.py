@@ -42,6 +42,20 @@ def test_false_braking_counts_against_the_one_that_does_it(safe):
     assert result["false_braking_rate_difference"] == pytest.approx(0.05)
 
 
+def test_how_hard_they_brake_is_compared_where_both_brake_for_a_hazard(safe):
+    a, b = changed(safe, range(20), peak_braking_mps2=6.0), changed(safe, range(20), peak_braking_mps2=4.0)
+    a = changed(a, {0}, peak_braking_mps2=5.0)
+    a = changed(a, {1}, peak_braking_mps2=None)  # brakes not at all, which is not gently
+    b = changed(b, {2}, peak_braking_mps2=None)
+    a, b = changed(a, {3}, peak_braking_mps2=8.0, hazard_fired=False), changed(b, {3}, hazard_fired=False)
+    result = paired("a", a, "b", b)
+    assert result["avg_peak_braking_mps2_difference"] == pytest.approx((1.0 + 16 * 2.0) / 17)
+    low, high = result["intervals"]["avg_peak_braking_mps2_difference"]
+    assert 1.7 < low < 2.0 < high < 2.2
+    nobody = paired("a", changed(a, range(20), peak_braking_mps2=None), "b", b)
+    assert nobody["avg_peak_braking_mps2_difference"] is None and nobody["intervals"]["avg_peak_braking_mps2_difference"] is None
+
+
 def test_equal_policies_do_not_differ(safe):
     result = paired("a", safe, "b", safe)
     assert (result["crashes_avoided"], result["crashes_caused"], result["mcnemar_p"]) == (0, 0, 1.0)

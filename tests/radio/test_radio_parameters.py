@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ BAD_VALUES = [
     ("relay.max_hops", float("nan")),
     ("sensor_noise.gps_m", -1.0),
     ("sensor_noise.gps_correlation_s", -1.0),
+    ("sensor_noise.gps_common_share", -0.1),
+    ("sensor_noise.gps_common_share", 1.1),
+    ("sensor_noise.gps_common_share", float("nan")),
     ("sensor_noise.speed_mps", float("nan")),
     ("sensor_noise.accel_mps2", -1.0),
     ("sensor_noise.heading_deg", float("inf")),
@@ -91,6 +95,7 @@ def test_shipped_profile_holds_the_measured_values(name: str) -> None:
     assert (sensors.gps_m, sensors.speed_mps, sensors.accel_mps2, sensors.heading_deg) == noise
     assert parameters.relay.max_hops == 3
     assert sensors.gps_correlation_s == 60.0
+    assert sensors.gps_common_share == 0.0
     assert parameters.observation.stale_after_s == 0.5
     assert (parameters.domain_randomization.min_factor, parameters.domain_randomization.max_factor) == (0.5, 2.0)
     assert digest == hashlib.sha256(packaged_profile(name).read_bytes()).hexdigest()
@@ -196,6 +201,12 @@ def test_randomized_stays_valid_and_within_the_factors(seed: int, name: str) -> 
     losses = drawn.packet_loss.loss_probabilities
     assert all(near <= far for near, far in pairwise(losses))
     assert drawn.randomized(np.random.default_rng(seed)) is drawn
+
+
+def test_randomized_keeps_what_the_cars_share(make_parameters: Callable[..., RadioParameters]) -> None:
+    nominal = make_parameters(sensor_noise={"gps_m": 3.0, "gps_common_share": 0.75}).randomized_by(2.0)
+    drawn = nominal.randomized(np.random.default_rng(3)).sensor_noise
+    assert drawn.gps_m != nominal.sensor_noise.gps_m and drawn.gps_common_share == 0.75
 
 
 def test_randomized_covers_half_to_twice_evenly_in_the_logarithm() -> None:

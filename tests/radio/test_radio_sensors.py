@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roadsense.radio.draws import CarKeys
-from roadsense.radio.parameters import RadioParameters, load_parameters
+from roadsense.radio.parameters import RadioParameters, SensorNoise, load_parameters
 from roadsense.radio.profiles import PROFILE_NAMES, packaged_profile
 from roadsense.radio.radio import Radio
 from roadsense.radio.sensors import Sensors
@@ -81,6 +81,33 @@ def test_a_car_that_joins_later_has_the_nominal_gps_error_at_once(make_state: Ma
     heard = radio.step(make_state(1.0, ego | {f"P{car}": TRUTH for car in range(1000)}))
     assert (heard.x_m - TRUTH[0]).std() == pytest.approx(3.0, rel=0.1)
     assert (heard.y_m - TRUTH[1]).std() == pytest.approx(3.0, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.75, 1.0])
+def test_a_share_of_the_gps_error_is_common_to_all_cars(share: float, make_state: MakeState, make_parameters: MakeParameters) -> None:
+    """Over 60 episodes: the share is the correlation between any two cars' errors; size and course in time of each stay as they are."""
+    noise = {"gps_m": 3.0, "gps_correlation_s": 2.0, "gps_common_share": share, "speed_mps": 0.4}
+    parameters, episodes, steps = make_parameters(sensor_noise=noise), 60, 60
+    errors = np.array([_errors(parameters, make_state, steps, seed) for seed in range(episodes)])  # (episodes, steps, 5, cars)
+    gps = errors[:, :, :2] / 3.0
+    common = gps.mean(axis=-1)  # of 150 cars: what they do not share is gone but for 1/150 of its variance
+    spread = 5 * np.sqrt(2 / (2 * episodes * steps * 0.1 / 4.0))  # independent values: one per 2 T, for each axis and episode
+    assert (common**2).mean() == pytest.approx(share + (1 - share) / CARS, abs=spread * max(share, 0.01))
+    assert gps.var(axis=-1).mean() == pytest.approx((1 - share) * (1 - 1 / CARS), abs=0.03)
+    assert (common[:, :-1] * common[:, 1:]).sum() / (common**2).sum() == pytest.approx(np.exp(-0.1 / 2.0), abs=0.02)
+    assert np.abs(errors[:, :, 2].mean(axis=-1)).max() < 5 * 0.4 / np.sqrt(CARS), "only the GPS error has a common part"
+
+
+def test_the_common_part_outlives_the_cars(make_state: MakeState, make_parameters: MakeParameters) -> None:
+    """Whoever comes meets it as it is, also when all others have gone; and its size does not depend on who is there."""
+    noise = SensorNoise(gps_m=1.0, gps_correlation_s=1e5, gps_common_share=1.0, speed_mps=0.0, accel_mps2=0.0, heading_deg=0.0)
+    sensors, others = Sensors(noise, CarKeys(1)), Sensors(noise, CarKeys(1))
+    first = sensors.measure(make_state(0.0, {"A": (0.0,) * 5, "B": (0.0,) * 5}).vehicles, 0.1)
+    later = sensors.measure(make_state(0.1, {f"C{car}": (0.0,) * 5 for car in range(3)}).vehicles, 0.1)
+    assert first[:2, 0].tolist() == first[:2, 1].tolist() and later[:2, 0].tolist() == later[:2, 2].tolist()
+    assert np.abs(later[:2, 0] - first[:2, 0]).max() < 0.02 < np.abs(first[:2, 0]).min()
+    alone = others.measure(make_state(0.0, {"Z": (0.0,) * 5}).vehicles, 0.1)
+    assert alone[:2, 0].tolist() == first[:2, 0].tolist()
 
 
 def test_a_remembered_message_does_not_change(make_state: MakeState) -> None:
