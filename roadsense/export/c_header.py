@@ -12,7 +12,7 @@ import numpy as np
 from roadsense.export.layers import Layer, Network
 from roadsense.features import EGO_FEATURES, EGO_SIZE, PEER_FEATURES, PEER_SIZE, RELEASE_THRESHOLD, Feature
 from roadsense.model.action import CONCENTRATION_LIMIT, LEAST_GATE_LOGIT
-from roadsense.model.inputs import COPIES, MAGNIFIED
+from roadsense.model.inputs import COPIES, MAGNIFIED, SIDED
 from roadsense.model.settings import ACTION_PARAMETERS
 
 _NUMBERS_PER_LINE: Final = 8
@@ -60,6 +60,8 @@ def policy_header(network: Network, weights_sha256: str, provenance: str) -> str
         "PEER_SCALES": ", ".join(c_float(feature.scale) for feature in PEER_FEATURES),
         "EGO_VALUES": ", ".join(f"ego->{feature.name}" for feature in EGO_FEATURES),
         "PEER_VALUES": ", ".join(f"peer->{feature.name}" for feature in PEER_FEATURES),
+        "CONST_PEER": "" if network.mirrors else "const ",
+        "MIRROR": _mirror() if network.mirrors else "",
         "MAGNIFIED": c_float(MAGNIFIED),
         "CONCENTRATION_LIMIT": c_float(CONCENTRATION_LIMIT),
         "LEAST_GATE_LOGIT": c_float(LEAST_GATE_LOGIT),
@@ -85,6 +87,11 @@ def c_numbers(values: Sequence[float], indent: str = "  ") -> str:
     literals = [c_float(value) for value in values]
     lines = [", ".join(literals[start : start + _NUMBERS_PER_LINE]) for start in range(0, len(literals), _NUMBERS_PER_LINE)]
     return ",\n".join(indent + line for line in lines)
+
+
+def _mirror() -> str:
+    turns = "".join(f"    physical[{column}] = -physical[{column}]; /* {PEER_FEATURES[column].name} */\n" for column in SIDED)
+    return f"  if (physical[{SIDED[0]}] < 0.0f) {{ /* to the right: its mirror image to the left */\n{turns}  }}\n"
 
 
 def _fields(features: Sequence[Feature]) -> str:

@@ -168,7 +168,7 @@ def _prove(scratch: Path, policy: Policy, network: Network, artifacts: Mapping[s
     failed = []
     for name, exact in artifacts.items():
         cases, answers = (proof.exact, exact_answers) if exact else (proof.int8, int8_answers)
-        artifact = load_artifact(scratch / name, network.pools)
+        artifact = load_artifact(scratch / name, network)
         found = verify(artifact, cases, answers, tolerance=FLOAT if exact else INT8)
         verifications[name] = found
         if found.failures:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.model.inputs import beside_one_ego, squashed
+from roadsense.model.inputs import beside_one_ego, mirrored, squashed
 from roadsense.model.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -51,9 +51,14 @@ class Network:
         """Whether the encoder is given the squashed ego entries behind those of each peer."""
         return self.settings.ego_in_encoder
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether peers to the right are given as their mirror images to the left."""
+        return self.settings.mirror_peers
+
     def encoder_inputs(self, ego_E: FloatArray, peers_NF: FloatArray) -> FloatArray:
         """What the encoder is given of each peer that this ego heard, (N, J): observation entries in, squashed entries out."""
-        inputs_NJ = squashed(peers_NF)
+        inputs_NJ = squashed(mirrored(peers_NF) if self.mirrors else peers_NF)
         return beside_one_ego(inputs_NJ, squashed(ego_E)) if self.sees_ego else inputs_NJ
 
     @property

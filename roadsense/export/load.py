@@ -7,6 +7,7 @@ from typing import Final
 
 from roadsense.errors import PolicyError
 from roadsense.export.artifact import Artifact, ArtifactPolicy
+from roadsense.export.layers import Network
 from roadsense.export.manifest import MANIFEST_NAME, check_file, load_manifest
 
 ARTIFACT_SUFFIXES: Final = (".h", ".onnx", ".tflite")
@@ -35,8 +36,8 @@ def load_exported(path: Path) -> ArtifactPolicy:
     return ArtifactPolicy(load_artifact(path))
 
 
-def load_artifact(path: Path, pools: tuple[str, ...] | None = None) -> Artifact:
-    """The artifact itself, its hash not checked; `pools` is read from the manifest beside a TFLite file unless it is given."""
+def load_artifact(path: Path, network: Network | None = None) -> Artifact:
+    """The artifact itself, its hash not checked; what a TFLite file does not say is read from the manifest beside it, or from `network`."""
     if path.suffix == ".h":
         from roadsense.export.c_library import CompiledPolicy
 
@@ -47,7 +48,8 @@ def load_artifact(path: Path, pools: tuple[str, ...] | None = None) -> Artifact:
         return OnnxPolicy(path)
     from roadsense.export.tflite_policy import TflitePolicy, head_beside
 
-    if pools is None:
-        check_file(path.parent, head_beside(path).name)
-        pools = load_manifest(path.parent).pool
-    return TflitePolicy(path, pools)
+    if network is not None:
+        return TflitePolicy(path, network.pools, mirrors=network.mirrors)
+    check_file(path.parent, head_beside(path).name)
+    manifest = load_manifest(path.parent)
+    return TflitePolicy(path, manifest.pool, mirrors=manifest.mirror_peers)

@@ -31,6 +31,7 @@ class ExportManifest(Settings):
     format_version: Literal[1]
     weights_sha256: str
     pool: tuple[Literal["max", "mean"], ...]
+    mirror_peers: bool = False
     inputs: dict[str, Any]
     action: dict[str, Any]
     tflite: dict[str, Any] | None
@@ -63,11 +64,13 @@ def manifest_content(
         "format_version": 1,
         "weights_sha256": weights_sha256,
         "pool": list(network.pools),
+        "mirror_peers": network.mirrors,
         "inputs": {
             "units": "physical, SI and radians (counter-clockwise); policy.h and policy.onnx take them as they are",
             "ego": [_feature(feature) for feature in EGO_FEATURES],
             "peer": [_feature(feature) for feature in PEER_FEATURES],
             "normalisation": "entry = physical / scale",
+            "sides": "a peer with left_m < 0 is given with left_m and relative_heading_rad times -1" if network.mirrors else "as they are",
             "network_inputs": f"the entries, then the entries times {MAGNIFIED:g}, all through tanh: {COPIES} numbers per entry",
             "encoder": "network inputs of the peer, then those of the ego" if network.sees_ego else "network inputs of the peer",
             "refused": "NaN and infinities: a peer with one is left out and reported; an ego with one gives no decision (action 0)",

@@ -17,7 +17,7 @@ from roadsense.export.dependencies import onnx_library, onnxruntime_library
 from roadsense.export.layers import FloatArray, Layer, Network
 from roadsense.features import EGO_SCALES, EGO_SIZE, PEER_SCALES, PEER_SIZE, RELEASE_THRESHOLD
 from roadsense.model.action import CONCENTRATION_LIMIT, LEAST_GATE_LOGIT
-from roadsense.model.inputs import MAGNIFIED
+from roadsense.model.inputs import MAGNIFIED, SIDED
 from roadsense.model.settings import ACTION_PARAMETERS
 
 # Old enough for every runtime of the last years, new enough for reductions with axes as an input.
@@ -41,7 +41,7 @@ def onnx_model(network: Network, description: str) -> bytes:
     ego, peers = "ego", "peers"
     ego_row = graph.node("Reshape", ego, graph.integers([1, EGO_SIZE]))
     ego_inputs = graph.squashed(ego_row, EGO_SCALES)
-    hidden = graph.squashed(peers, PEER_SCALES)
+    hidden = graph.squashed(graph.mirrored(peers) if network.mirrors else peers, PEER_SCALES)
     if network.sees_ego:
         hidden = graph.node("Concat", hidden, graph.repeated(ego_inputs, peers), axis=1)
     for layer in network.encoder:
@@ -126,6 +126,14 @@ class _Graph:
         """(N, F) physical values as network inputs (N, 2 F); see `roadsense.model.inputs`."""
         entries = self.node("Div", physical, self.floats(scales))
         return self.node("Tanh", self.node("Concat", entries, self.node("Mul", entries, self.floats(MAGNIFIED)), axis=1))
+
+    def mirrored(self, peers: str) -> str:
+        """Peers (n, F), those to the right as their mirror images to the left; see `roadsense.model.inputs`."""
+        side = self.node("Slice", peers, *map(self.integers, ([SIDED[0]], [SIDED[0] + 1], [1])))
+        is_right = self.node("Cast", self.node("Less", side, self.floats(0.0)), to=self._onnx.TensorProto.FLOAT)
+        twice = np.zeros((1, PEER_SIZE))
+        twice[0, list(SIDED)] = 2.0
+        return self.node("Mul", peers, self.node("Sub", self.floats(1.0), self.node("Mul", is_right, self.floats(twice))))
 
     def linear(self, inputs: str, layer: Layer) -> str:
         outputs = self.node("Gemm", inputs, self.floats(layer.weight), self.floats(layer.bias), transB=1)

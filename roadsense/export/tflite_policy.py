@@ -19,7 +19,7 @@ from roadsense.export.dependencies import litert_interpreter
 from roadsense.export.layers import FloatArray
 from roadsense.export.tflite_file import Quantization
 from roadsense.features import EGO_SIZE, PEER_SIZE
-from roadsense.model.inputs import COPIES, beside_one_ego, squashed
+from roadsense.model.inputs import COPIES, beside_one_ego, mirrored, squashed
 from roadsense.model.settings import ACTION_PARAMETERS
 
 ENCODER_PREFIX: Final = "encoder"
@@ -46,15 +46,17 @@ class TflitePolicy:
     Args:
         encoder: `encoder.tflite` or `encoder_int8.tflite`; its head lies beside it.
         pools: the kinds of pooling side by side, from the manifest.
+        mirrors: whether peers to the right are given as their mirror images to the left, from the manifest too.
         load: what runs a file; LiteRT by default, TFLM in the tests.
 
     Raises:
         DependencyError: the interpreter is missing. PolicyError: a file is missing or cannot be run.
     """
 
-    def __init__(self, encoder: Path, pools: tuple[str, ...], load: ChainLoader | None = None) -> None:
+    def __init__(self, encoder: Path, pools: tuple[str, ...], *, mirrors: bool = False, load: ChainLoader | None = None) -> None:
         load_chain = litert_chain if load is None else load
         self._pools = pools
+        self._mirrors = mirrors
         self._encoder = load_chain(encoder)
         self._head = load_chain(head_beside(encoder))
         apart, ego_inputs = COPIES * PEER_SIZE, COPIES * EGO_SIZE
@@ -68,7 +70,7 @@ class TflitePolicy:
         entries_E, entries_NF = network_entries(ego_E, peers_NF)
         largest = np.zeros(self._encoder.outputs, np.float32)  # the encoder ends in ReLU, so 0 is the value of no peers
         total = largest.copy()
-        ego_I, inputs_NJ = squashed(entries_E), squashed(entries_NF)
+        ego_I, inputs_NJ = squashed(entries_E), squashed(mirrored(entries_NF) if self._mirrors else entries_NF)
         for inputs in beside_one_ego(inputs_NJ, ego_I) if self._sees_ego else inputs_NJ:
             encoded = self._encoder(inputs)
             largest, total = np.maximum(largest, encoded), total + encoded

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from roadsense.compiled import compiled_beside
-from roadsense.model.inputs import COPIES, MAGNIFIED
+from roadsense.model.inputs import COPIES, MAGNIFIED, SIDED
 from roadsense.model.pooling import pool
 
 Layers = Sequence[tuple[Tensor, Tensor]]  # weight and bias of each
@@ -26,14 +26,14 @@ def layers_of(network: nn.Sequential) -> Layers:
     return [(layer.weight, layer.bias) for layer in network if isinstance(layer, nn.Linear)]
 
 
-def squashed_rows(entries_NF: NDArray[np.float32], withheld: Sequence[int] = ()) -> Tensor:
-    """`inputs.squashed` of an array as a tensor, to the last bit, with 0 in the withheld columns.
+def squashed_rows(entries_NF: NDArray[np.float32], withheld: Sequence[int] = (), *, mirrors: bool = False) -> Tensor:
+    """`inputs.squashed` of an array as a tensor, to the last bit, with 0 in the withheld columns; of `inputs.mirrored` if so asked.
 
     Acting does it for a few rows at a time, and there each of torch's operators costs more than its numbers; here is only one.
     """
     rows, features = entries_NF.shape
     inputs_N2F = np.empty((rows, COPIES * features), dtype=np.float32)
-    _lay_twice(entries_NF, inputs_N2F)
+    _lay_twice(entries_NF, mirrors, inputs_N2F)
     inputs = torch.from_numpy(inputs_N2F).tanh_()
     if withheld:
         inputs[:, withheld] = 0.0
@@ -41,13 +41,17 @@ def squashed_rows(entries_NF: NDArray[np.float32], withheld: Sequence[int] = ())
 
 
 @compiled_beside
-def _lay_twice(entries_NF: NDArray[np.float32], inputs_N2F: NDArray[np.float32]) -> None:
+def _lay_twice(entries_NF: NDArray[np.float32], mirrors: bool, inputs_N2F: NDArray[np.float32]) -> None:
     """Each entry as it is, and behind all of a row each magnified: by a power of two, so nothing is rounded."""
     rows, features = entries_NF.shape
     for row in range(rows):
         for feature in range(features):
             inputs_N2F[row, feature] = entries_NF[row, feature]
             inputs_N2F[row, features + feature] = MAGNIFIED * entries_NF[row, feature]
+        if mirrors and entries_NF[row, SIDED[0]] < 0:
+            for feature in SIDED:
+                inputs_N2F[row, feature] = -inputs_N2F[row, feature]
+                inputs_N2F[row, features + feature] = -inputs_N2F[row, features + feature]
 
 
 def beside_ego(inputs_SJ: Tensor, ego_BI: Tensor, counts_B: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.features import PEER_COLUMN
 from roadsense.model.library import library_of
 
 if TYPE_CHECKING:
@@ -19,8 +20,22 @@ if TYPE_CHECKING:
 
 MAGNIFIED: Final = 8.0
 COPIES: Final = 2
+SIDED: Final = (PEER_COLUMN["left_m"], PEER_COLUMN["relative_heading_rad"])  # what changes its sign in a mirror, the side itself first
 
 ArrayT = TypeVar("ArrayT", NDArray[np.float32], "Tensor")
+
+
+def mirrored(peers: ArrayT) -> ArrayT:
+    """Peers' entries (..., F), where a peer to the ego's right is replaced by its mirror image to the left: a copy.
+
+    What a peer asks of the ego is the same on either side; a network that is told so need not learn it twice.
+    """
+    library = library_of(peers)
+    is_right = peers[..., SIDED[0]] < 0
+    turned = peers.copy() if isinstance(peers, np.ndarray) else peers.clone()
+    for column in SIDED:
+        turned[..., column] = library.where(is_right, -peers[..., column], peers[..., column])
+    return turned
 
 
 def squashed(entries: ArrayT) -> ArrayT:

@@ -184,7 +184,7 @@ def _document(path: Path, settings: ModelSettings, weights: Weights, metadata: M
 def _described(settings: ModelSettings) -> dict[str, Any]:
     """The architecture; what most policies do not have is left out, so that their files stay what they were before it could be had."""
     described = settings.model_dump(mode="json")
-    for name in ("withheld_peer_features", "ego_in_encoder"):
+    for name in ("withheld_peer_features", "ego_in_encoder", "mirror_peers"):
         if not described[name]:
             del described[name]
     return described

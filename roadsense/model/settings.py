@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from roadsense.config import Settings
 from roadsense.features import EGO_SIZE, PEER_COLUMN, PEER_SIZE
@@ -27,6 +27,7 @@ class ModelSettings(Settings):
     trunk_width: int = Field(64, ge=1, le=_MAX_WIDTH, description="neurons of each layer of the trunk")
     trunk_layers: int = Field(2, ge=1, le=_MAX_LAYERS, description="layers of the trunk")
     ego_in_encoder: bool = Field(False, description="every peer is encoded beside the ego's own entries, not apart from them")
+    mirror_peers: bool = Field(False, description="left and right are one: a peer to the right is given as its mirror image to the left")
     shared_encoder: bool = Field(False, description="the critic uses the actor's peer encoder: cheaper, but its gradients reach it")
     initial_brake_probability: float = Field(0.15, gt=0, lt=1, description="chance that the untrained policy brakes in a step")
     initial_brake_amount: float = Field(0.8, ge=0.05, le=0.95, description="mean amount when the untrained policy brakes")
@@ -40,6 +41,12 @@ class ModelSettings(Settings):
         if unknown:
             raise ValueError(f"a peer has no {unknown[0]!r}; its entries are {', '.join(PEER_COLUMN)}")
         return tuple(name for name in PEER_COLUMN if name in names)
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> Self:
+        if self.mirror_peers and "left_m" in self.withheld_peer_features:
+            raise ValueError("mirror_peers needs left_m, which withheld_peer_features names; give one of the two")
+        return self
 
     @property
     def withheld_inputs(self) -> tuple[int, ...]:

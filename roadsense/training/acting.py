@@ -25,12 +25,14 @@ def act_with(network: DeepSets, *, explore: bool) -> Act:
     """Draw actions from the network's distribution, with torch's global generator, or follow the deterministic rule."""
     # The modules' own calls would cost as much as their numbers.
     encoder, trunk, kind = layers_of(network.peer_encoder), layers_of(network.actor), network.settings.pool
-    withheld, sees_ego = network.settings.withheld_inputs, network.settings.ego_in_encoder
+    settings = network.settings
+    withheld, mirrors, sees_ego = settings.withheld_inputs, settings.mirror_peers, settings.ego_in_encoder
 
     def act(ego_KE: FloatArray, peers_K: list[PeerSet]) -> tuple[FloatArray, FloatArray]:
         with torch.inference_mode():
             values_SF, counts_K = pack_arrays(peers_K)
-            ego_KI, inputs_SJ, peer_counts_K = squashed_rows(ego_KE), squashed_rows(values_SF, withheld), torch.from_numpy(counts_K)
+            ego_KI, inputs_SJ = squashed_rows(ego_KE), squashed_rows(values_SF, withheld, mirrors=mirrors)
+            peer_counts_K = torch.from_numpy(counts_K)
             if sees_ego:
                 inputs_SJ = beside_ego(inputs_SJ, ego_KI, peer_counts_K)
             parameters_K3 = through_trunk((ego_KI, encoded_peers(inputs_SJ, peer_counts_K, encoder, kind)), trunk)

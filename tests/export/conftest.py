@@ -32,6 +32,7 @@ def policies(tmp_path_factory) -> dict:
         "mean": {"pool": "mean", "peer_width": 16, "peer_layers": 3},
         "max+mean": {"pool": "max+mean", "peer_width": 24, "trunk_layers": 1},
         "beside ego": {"ego_in_encoder": True},
+        "mirrored": {"ego_in_encoder": True, "mirror_peers": True},
     }.items():
         save_random_policy(folder / f"{name}.zip", **model)
         made[name] = load_policy(folder / f"{name}.zip")

@@ -20,8 +20,8 @@ from roadsense.model.settings import ModelSettings
 from roadsense.model.weights import weights_sha256
 from roadsense.peer_set import PeerSet, cell_array
 
-BESIDE_EGO = " beside ego"
-POOLS = ["max", "mean", "max+mean", "max" + BESIDE_EGO]
+BESIDE_EGO, MIRRORED = " beside ego", " mirrored"
+POOLS = ["max", "mean", "max+mean", "max" + BESIDE_EGO, "max" + MIRRORED]
 COUNTS = st.lists(st.one_of(st.integers(0, 4), st.just(50)), min_size=1, max_size=8)
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -34,8 +34,9 @@ def _one_thread() -> None:
 def make_model(pool: str = "max", *, shared_encoder: bool = False) -> DeepSets:
     """A network whose outputs are of order 1, so that tolerances mean something."""
     torch.manual_seed(0)
-    sees_ego = pool.endswith(BESIDE_EGO)
-    model = DeepSets(ModelSettings(pool=pool.removesuffix(BESIDE_EGO), ego_in_encoder=sees_ego, shared_encoder=shared_encoder))
+    kind, _, way = pool.partition(" ")
+    ways = {"ego_in_encoder": f" {way}" == BESIDE_EGO, "mirror_peers": f" {way}" == MIRRORED}
+    model = DeepSets(ModelSettings(pool=kind, shared_encoder=shared_encoder, **ways))
     with torch.no_grad():
         model.actor[-1].weight.mul_(100.0)
     return model
@@ -51,6 +52,14 @@ def twice(entries: Tensor) -> Tensor:
     return torch.cat([torch.tanh(entries), torch.tanh(8.0 * entries)], -1)
 
 
+def as_seen_to_the_left(padded: Tensor) -> Tensor:
+    """Signs: -1 for side and heading of a peer to the right."""
+    signs = torch.ones_like(padded)
+    for row, slot in (padded[..., 1] < 0).nonzero().tolist():
+        signs[row, slot, 1] = signs[row, slot, 3] = -1.0
+    return signs
+
+
 def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple[Tensor, Tensor]:
     """The same function with padded peers and a mask, written independently of the packed path."""
     size = max(peers.count for peers in sets) + 2
@@ -61,7 +70,7 @@ def padded_reference(model: DeepSets, ego: Tensor, sets: list[PeerSet]) -> tuple
         mask[row, : peers.count] = 1.0
 
     def pooled(encoder: torch.nn.Module) -> Tensor:
-        inputs = twice(padded)
+        inputs = twice(padded * as_seen_to_the_left(padded) if model.settings.mirror_peers else padded)
         if model.settings.ego_in_encoder:
             inputs = torch.cat([inputs, twice(ego).unsqueeze(1).expand(-1, size, -1)], 2)
         hidden = encoder(inputs) * mask
@@ -90,6 +99,20 @@ def test_packing_refuses_what_does_not_fit() -> None:
         pack([])
     with pytest.raises(ConfigError):
         pack([PeerSet.empty(3), PeerSet.empty(4)])
+
+
+@pytest.mark.parametrize(("pool", "same"), [("max" + MIRRORED, True), ("max", False)])
+def test_a_mirrored_road_is_the_same_road_when_so_set(pool: str, same: bool) -> None:
+    model = make_model(pool)
+    ego, sets = make_batch([3, 0, 5], 1)
+    mirror = np.array([1.0, -1.0, 1.0, -1.0, 1.0, 1.0])
+    with torch.no_grad():
+        outputs = [model(ego, *pack(seen)) for seen in (sets, [PeerSet(peers.values * mirror) for peers in sets])]
+    for one, other in zip(*outputs, strict=True):
+        assert torch.equal(one, other) is same
+    turned = [PeerSet(peers.values * np.abs(mirror) * np.where(np.arange(6) == 3, -1.0, 1.0)) for peers in sets]
+    with torch.no_grad():
+        assert not torch.equal(model(ego, *pack(turned))[0], outputs[0][0]), "a peer that turns the other way is another one"
 
 
 @pytest.mark.parametrize("pool", POOLS)

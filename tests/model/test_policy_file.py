@@ -89,14 +89,16 @@ def observation(count: int, seed: int) -> dict[str, object]:
     return {"ego": rng.normal(size=EGO_SIZE).astype(np.float32), "peers": PeerSet(rng.normal(size=(count, PEER_SIZE)))}
 
 
-@pytest.mark.parametrize(("pool", "sees_ego"), [("max", False), ("mean", False), ("max+mean", False), ("max+mean", True)])
+@pytest.mark.parametrize(
+    ("pool", "way"), [("max", None), ("mean", None), ("max+mean", None), ("max+mean", "ego_in_encoder"), ("max", "mirror_peers")]
+)
 @given(count=st.one_of(st.integers(0, 8), st.just(50)), seed=st.integers(0, 2**31 - 1))
 @settings(max_examples=40, deadline=None)
 def test_numpy_policy_equals_the_network(
-    tmp_path_factory: pytest.TempPathFactory, pool: str, sees_ego: bool, count: int, seed: int
+    tmp_path_factory: pytest.TempPathFactory, pool: str, way: str | None, count: int, seed: int
 ) -> None:
-    model = make_model(pool, peer_layers=3, trunk_width=32, ego_in_encoder=sees_ego)
-    path = tmp_path_factory.getbasetemp() / f"{pool}_{sees_ego}.zip"
+    model = make_model(pool, peer_layers=3, trunk_width=32, **({} if way is None else {way: True}))
+    path = tmp_path_factory.getbasetemp() / f"{pool}_{way}.zip"
     if not path.exists():
         save_policy(path, model, {})
     policy = load_policy(path)

@@ -62,7 +62,7 @@ def sampled(runner, explore):
     return [runner.sample(num_timesteps=steps, explore=explore) for steps in FRAGMENTS]
 
 
-@pytest.mark.parametrize(("explore", "model"), [(True, {}), (False, {}), (True, {"ego_in_encoder": True})])
+@pytest.mark.parametrize(("explore", "model"), [(True, {}), (False, {}), (True, {"ego_in_encoder": True}), (True, {"mirror_peers": True})])
 def test_episodes_are_those_of_rllibs_own_loop(make_runner, monkeypatch, explore, model):
     ours = make_runner(model)
     episodes = sampled(ours, explore)

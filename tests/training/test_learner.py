@@ -117,7 +117,7 @@ def figures(results):
     }
 
 
-@pytest.mark.parametrize("model", [{"pool": "max"}, {"pool": "max+mean"}, {"ego_in_encoder": True}])
+@pytest.mark.parametrize("model", [{"pool": "max"}, {"pool": "max+mean"}, {"ego_in_encoder": True, "mirror_peers": True}])
 def test_updates_are_those_of_rllibs_learner(monkeypatch, model):
     packings, sides = [], []
     real, learn = PackedPeers.of.__func__, learner_file.learn_side_by_side

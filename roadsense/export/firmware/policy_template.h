@@ -100,8 +100,8 @@ static inline roadsense_status roadsense_ego_inputs(const roadsense_ego *ego, fl
 /* What the peer encoder is given of a peer: ROADSENSE_PEER_INPUTS numbers in [-1, 1]. Untouched when the peer is refused. */
 static inline roadsense_status roadsense_peer_inputs(const roadsense_peer *peer, float *inputs) {
   static const float scales[ROADSENSE_PEER_SIZE] = {@PEER_SCALES@};
-  const float physical[ROADSENSE_PEER_SIZE] = {@PEER_VALUES@};
-  return roadsense_squash(physical, scales, ROADSENSE_PEER_SIZE, inputs);
+  @CONST_PEER@float physical[ROADSENSE_PEER_SIZE] = {@PEER_VALUES@};
+@MIRROR@  return roadsense_squash(physical, scales, ROADSENSE_PEER_SIZE, inputs);
 }
 
 /* y = W x + b, with W row by row, then a ReLU if asked for. */
