@@ -10,7 +10,7 @@ from export_support import run_golden
 from roadsense.export.c_library import STRICT_FLAGS
 
 WARNINGS = STRICT_FLAGS[1:]
-POOLS = ["max", "mean", "max+mean", "beside ego"]
+POOLS = ["max", "mean", "max+mean", "beside ego", "mirrored"]
 cross = [
     pytest.mark.cross,
     pytest.mark.skipif(shutil.which("arm-linux-gnueabihf-gcc") is None, reason="apt-get install gcc-arm-linux-gnueabihf"),

@@ -12,7 +12,7 @@ from roadsense.export.verify import FLOAT, INT8, verify
 from roadsense.features import EGO_SIZE, PEER_SIZE
 from roadsense.peer_set import PeerSet
 
-POOLS = ["max", "mean", "max+mean", "beside ego"]
+POOLS = ["max", "mean", "max+mean", "beside ego", "mirrored"]
 FLOAT_FILES = ["policy.h", "policy.onnx", "encoder.tflite"]
 ALL_FILES = [*FLOAT_FILES, "encoder_int8.tflite"]
 

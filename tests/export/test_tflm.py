@@ -9,7 +9,7 @@ from roadsense.export.cases import drawn_cases, expected_of, recorded_cases
 from roadsense.export.tflite_policy import TflitePolicy, litert_chain, quantization_of
 from roadsense.export.verify import FLOAT, INT8, verify
 
-POOLS = ["max", "mean", "max+mean", "beside ego"]
+POOLS = ["max", "mean", "max+mean", "beside ego", "mirrored"]
 
 
 class TflmChain:
