@@ -100,7 +100,13 @@ def padded_forward(network: DeepSets, ego_BE: Tensor, values_BNF: Tensor, mask_B
         return maximum
 
     settings = network.settings
-    if settings.pool != "max" or settings.ego_in_encoder or settings.mirror_peers or network.critic_encoder is None or network.critic is None:
+    if (
+        settings.pool != "max"
+        or settings.ego_in_encoder
+        or settings.mirror_peers
+        or network.critic_encoder is None
+        or network.critic is None
+    ):
         raise ConfigError(f"no padded twin for {network.settings}; measure the default architecture")
     parameters_B3: Tensor = network.actor(torch.cat([squashed(ego_BE), pooled(network.peer_encoder)], dim=1))
     values_B1: Tensor = network.critic(torch.cat([squashed(ego_BE), pooled(network.critic_encoder)], dim=1))

@@ -18,7 +18,8 @@ RECIPE: Final = TrainSettings(
     training_action_repeat=2,
     training_hazard_probability=0.8,
     training_distraction_probability=0.6,
-    model=ModelSettings(ego_in_encoder=True),
+    training_radio_factor=1.4,
+    model=ModelSettings(ego_in_encoder=True, mirror_peers=True),
 )
 
 

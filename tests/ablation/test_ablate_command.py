@@ -46,7 +46,8 @@ def test_each_run_is_what_its_variant_says(ablation):
     assert without.settings.withheld_peer_features == ("age_s",)
     config = json.loads((ablation / "runs" / "no_age_seed_1" / "config.json").read_text())
     assert config["training_action_repeat"] == RECIPE.training_action_repeat > 1
-    assert config["model"]["ego_in_encoder"] is RECIPE.model.ego_in_encoder is True, "a variant changes one thing of the recipe's network"
+    for name in ("ego_in_encoder", "mirror_peers"):
+        assert config["model"][name] is getattr(RECIPE.model, name) is True, "a variant changes one thing of the recipe's network"
     assert config["seed"] == 1
 
 

@@ -33,7 +33,12 @@ class TflmChain:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_float_files_in_tflm_equal_torch(exports, policies, pool):
-    artifact = TflitePolicy(exports[pool] / "encoder.tflite", tuple(policies[pool].settings.pool.split("+")), mirrors=policies[pool].settings.mirror_peers, load=TflmChain)
+    artifact = TflitePolicy(
+        exports[pool] / "encoder.tflite",
+        tuple(policies[pool].settings.pool.split("+")),
+        mirrors=policies[pool].settings.mirror_peers,
+        load=TflmChain,
+    )
     cases = list(drawn_cases())
     found = verify(artifact, cases, expected_of(policies[pool], cases), tolerance=FLOAT)
     assert found.failures == ()
@@ -42,7 +47,12 @@ def test_float_files_in_tflm_equal_torch(exports, policies, pool):
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_int8_files_in_tflm_are_within_the_limit(exports, policies, pool):
-    artifact = TflitePolicy(exports[pool] / "encoder_int8.tflite", tuple(policies[pool].settings.pool.split("+")), mirrors=policies[pool].settings.mirror_peers, load=TflmChain)
+    artifact = TflitePolicy(
+        exports[pool] / "encoder_int8.tflite",
+        tuple(policies[pool].settings.pool.split("+")),
+        mirrors=policies[pool].settings.mirror_peers,
+        load=TflmChain,
+    )
     cases = list(recorded_cases(observations(40, seed=1000)))
     found = verify(artifact, cases, expected_of(policies[pool], cases), tolerance=INT8)
     assert found.failures == ()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from export_support import observations, save_random_policy, seen
+from pydantic import ValidationError
 
 from roadsense.errors import ConfigError, PolicyError
 from roadsense.export.export import export_policy
@@ -109,3 +110,10 @@ def test_only_entries_that_a_peer_has_can_be_withheld():
     with pytest.raises(ConfigError, match="a peer has no 'colour'; its entries are forward_m"):
         ModelSettings.parse({"withheld_peer_features": ["colour"]}, "test")
     assert ModelSettings(withheld_peer_features=("age_s", "left_m", "age_s")).withheld_peer_features == ("left_m", "age_s")
+
+
+def test_sides_cannot_be_made_one_when_the_side_is_withheld():
+    """The sign of the heading would tell what is withheld."""
+    with pytest.raises(ValidationError, match="mirror_peers needs left_m, which withheld_peer_features names"):
+        ModelSettings(mirror_peers=True, withheld_peer_features=("left_m",))
+    assert ModelSettings(mirror_peers=True, withheld_peer_features=("age_s",)).mirror_peers

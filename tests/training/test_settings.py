@@ -62,12 +62,15 @@ def test_the_recipe_is_where_the_settings_begin_and_own_flags_win():
 def test_a_nested_setting_changes_nothing_else_of_the_recipe():
     assert RECIPE.model != TrainSettings().model
     assert settings_of("--recipe", "--set", "model.pool=mean").model == RECIPE.model.model_copy(update={"pool": "mean"})
-    assert settings_of("--recipe", "--set", "model.ego_in_encoder=false").model == TrainSettings().model
+    plain = settings_of("--recipe", "--set", "model.ego_in_encoder=false", "--set", "model.mirror_peers=false")
+    assert plain.model == TrainSettings().model
 
 
 def test_the_help_says_what_the_recipe_sets():
     told = recipe_in_words()
-    assert "model.ego_in_encoder True" in told and "learning_rate 0.001" in told and "seed" not in told
+    assert (
+        "model.ego_in_encoder True" in told and "model.mirror_peers True" in told and "learning_rate 0.001" in told and "seed" not in told
+    )
 
 
 def test_a_resumed_run_keeps_its_own_settings(tmp_path):
