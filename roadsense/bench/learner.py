@@ -22,7 +22,7 @@ from roadsense.bench.processes import in_processes
 from roadsense.bench.sampling import make_runner
 from roadsense.errors import ConfigError
 from roadsense.model.deep_sets import DeepSets
-from roadsense.model.inputs import squashed
+from roadsense.model.inputs import peer_inputs, squashed
 from roadsense.model.packing import PackedPeers
 from roadsense.model.settings import ModelSettings
 from roadsense.peer_set import PeerSet
@@ -92,21 +92,14 @@ def padded(sets: list[PeerSet]) -> tuple[Tensor, Tensor]:
 
 def padded_forward(network: DeepSets, ego_BE: Tensor, values_BNF: Tensor, mask_BN1: Tensor) -> tuple[Tensor, Tensor]:
     """What `network` gives, by way of padded sets and a mask: how it is done where sets must have one size."""
-    inputs_BNF = squashed(values_BNF)
+    inputs_BNF = peer_inputs(values_BNF, mirrors=network.settings.mirror_peers)
 
     def pooled(encoder: torch.nn.Module) -> Tensor:
         # The encoder ends in ReLU, so zero is the neutral element of the maximum.
         maximum: Tensor = (encoder(inputs_BNF) * mask_BN1).amax(1)
         return maximum
 
-    settings = network.settings
-    if (
-        settings.pool != "max"
-        or settings.ego_in_encoder
-        or settings.mirror_peers
-        or network.critic_encoder is None
-        or network.critic is None
-    ):
+    if network.settings.pool != "max" or network.settings.ego_in_encoder or network.critic_encoder is None or network.critic is None:
         raise ConfigError(f"no padded twin for {network.settings}; measure the default architecture")
     parameters_B3: Tensor = network.actor(torch.cat([squashed(ego_BE), pooled(network.peer_encoder)], dim=1))
     values_B1: Tensor = network.critic(torch.cat([squashed(ego_BE), pooled(network.critic_encoder)], dim=1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.model.inputs import beside_one_ego, mirrored, squashed
+from roadsense.model.inputs import beside_one_ego, peer_inputs, squashed
 from roadsense.model.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Network:
 
     def encoder_inputs(self, ego_E: FloatArray, peers_NF: FloatArray) -> FloatArray:
         """What the encoder is given of each peer that this ego heard, (N, J): observation entries in, squashed entries out."""
-        inputs_NJ = squashed(mirrored(peers_NF) if self.mirrors else peers_NF)
+        inputs_NJ = peer_inputs(peers_NF, mirrors=self.mirrors)
         return beside_one_ego(inputs_NJ, squashed(ego_E)) if self.sees_ego else inputs_NJ
 
     @property

@@ -19,7 +19,7 @@ from roadsense.export.dependencies import litert_interpreter
 from roadsense.export.layers import FloatArray
 from roadsense.export.tflite_file import Quantization
 from roadsense.features import EGO_SIZE, PEER_SIZE
-from roadsense.model.inputs import COPIES, beside_one_ego, mirrored, squashed
+from roadsense.model.inputs import COPIES, beside_one_ego, peer_inputs, squashed
 from roadsense.model.settings import ACTION_PARAMETERS
 
 ENCODER_PREFIX: Final = "encoder"
@@ -70,7 +70,7 @@ class TflitePolicy:
         entries_E, entries_NF = network_entries(ego_E, peers_NF)
         largest = np.zeros(self._encoder.outputs, np.float32)  # the encoder ends in ReLU, so 0 is the value of no peers
         total = largest.copy()
-        ego_I, inputs_NJ = squashed(entries_E), squashed(mirrored(entries_NF) if self._mirrors else entries_NF)
+        ego_I, inputs_NJ = squashed(entries_E), peer_inputs(entries_NF, mirrors=self._mirrors)
         for inputs in beside_one_ego(inputs_NJ, ego_I) if self._sees_ego else inputs_NJ:
             encoded = self._encoder(inputs)
             largest, total = np.maximum(largest, encoded), total + encoded

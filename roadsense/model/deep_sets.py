@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from roadsense.errors import PolicyError
 from roadsense.model.action import CONCENTRATION_LIMIT
 from roadsense.model.forward import beside_ego, encoded_peers, layers_of, through_trunk
-from roadsense.model.inputs import mirrored, squashed
+from roadsense.model.inputs import peer_inputs, squashed
 from roadsense.model.settings import ACTION_PARAMETERS, ModelSettings, Sizes
 
 # A head that starts near its bias: the untrained policy is the same everywhere, so its first actions say nothing false about the road.
@@ -69,7 +69,7 @@ class DeepSets(nn.Module):
 
     def encoder_inputs(self, ego_BI: Tensor, values_SF: Tensor, counts_B: Tensor) -> Tensor:
         """What the encoders are given of each peer, (S, J): its squashed entries, 0 where withheld; behind them the ego's if so set."""
-        inputs_SJ = squashed(mirrored(values_SF) if self.settings.mirror_peers else values_SF)
+        inputs_SJ = peer_inputs(values_SF, mirrors=self.settings.mirror_peers)
         if self.settings.withheld_inputs:
             inputs_SJ[:, self.settings.withheld_inputs] = 0.0
         return beside_ego(inputs_SJ, ego_BI, counts_B) if self.settings.ego_in_encoder else inputs_SJ

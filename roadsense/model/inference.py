@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roadsense.errors import ConfigError
 from roadsense.features import EGO_SIZE, PEER_SIZE
 from roadsense.model.action import deterministic_action
-from roadsense.model.inputs import beside_one_ego, mirrored, squashed
+from roadsense.model.inputs import beside_one_ego, peer_inputs, squashed
 from roadsense.model.settings import ModelSettings
 from roadsense.model.weights import Weights, weights_digest
 from roadsense.peer_set import PeerSet
@@ -58,7 +58,7 @@ class Policy:
     def action_parameters(self, observation: Mapping[str, Any]) -> FloatArray:
         """The three action parameters; raises ConfigError for an observation of another shape, or one that is not finite."""
         ego_E, values_NF = _checked(observation)
-        ego_I, hidden = squashed(ego_E), squashed(mirrored(values_NF) if self.settings.mirror_peers else values_NF)
+        ego_I, hidden = squashed(ego_E), peer_inputs(values_NF, mirrors=self.settings.mirror_peers)
         if self.settings.ego_in_encoder:
             hidden = beside_one_ego(hidden, ego_I)
         for weight, bias in self._encoder:

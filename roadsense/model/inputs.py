@@ -38,6 +38,11 @@ def mirrored(peers: ArrayT) -> ArrayT:
     return turned
 
 
+def peer_inputs(peers: ArrayT, *, mirrors: bool) -> ArrayT:
+    """Peers' entries (N, F) as network inputs (N, 2 F), of their mirror images where `ModelSettings.mirror_peers` says so."""
+    return squashed(mirrored(peers) if mirrors else peers)
+
+
 def squashed(entries: ArrayT) -> ArrayT:
     """(N, F) observation entries as network inputs (N, 2 F), each in (-1, 1): tanh(x), then tanh(8 x)."""
     library = library_of(entries)

@@ -45,9 +45,10 @@ def test_the_column_keeps_its_peers_for_the_whole_episode(tmp_path, peers):
         env.close()
 
 
-def test_the_padded_network_is_the_same_network():
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_the_padded_network_is_the_same_network(mirrors):
     rng = np.random.default_rng(0)
-    network = DeepSets(ModelSettings())
+    network = DeepSets(ModelSettings(mirror_peers=mirrors))
     sets = [PeerSet(rng.normal(size=(int(rng.integers(0, 6)), 6))) for _ in range(40)]
     ego = torch.tensor(rng.normal(size=(40, 3)), dtype=torch.float32)
     for ragged, dense in zip(network(ego, *pack(sets)), padded_forward(network, ego, *padded(sets)), strict=True):

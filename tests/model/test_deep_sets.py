@@ -34,9 +34,8 @@ def _one_thread() -> None:
 def make_model(pool: str = "max", *, shared_encoder: bool = False) -> DeepSets:
     """A network whose outputs are of order 1, so that tolerances mean something."""
     torch.manual_seed(0)
-    kind, _, way = pool.partition(" ")
-    ways = {"ego_in_encoder": f" {way}" == BESIDE_EGO, "mirror_peers": f" {way}" == MIRRORED}
-    model = DeepSets(ModelSettings(pool=kind, shared_encoder=shared_encoder, **ways))
+    ways = {"ego_in_encoder": pool.endswith(BESIDE_EGO), "mirror_peers": pool.endswith(MIRRORED)}
+    model = DeepSets(ModelSettings(pool=pool.split()[0], shared_encoder=shared_encoder, **ways))
     with torch.no_grad():
         model.actor[-1].weight.mul_(100.0)
     return model

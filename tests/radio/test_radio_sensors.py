@@ -91,11 +91,19 @@ def test_a_share_of_the_gps_error_is_common_to_all_cars(share: float, make_state
     errors = np.array([_errors(parameters, make_state, steps, seed) for seed in range(episodes)])  # (episodes, steps, 5, cars)
     gps = errors[:, :, :2] / 3.0
     common = gps.mean(axis=-1)  # of 150 cars: what they do not share is gone but for 1/150 of its variance
-    spread = 5 * np.sqrt(2 / (2 * episodes * steps * 0.1 / 4.0))  # independent values: one per 2 T, for each axis and episode
-    assert (common**2).mean() == pytest.approx(share + (1 - share) / CARS, abs=spread * max(share, 0.01))
     assert gps.var(axis=-1).mean() == pytest.approx((1 - share) * (1 - 1 / CARS), abs=0.03)
     assert (common[:, :-1] * common[:, 1:]).sum() / (common**2).sum() == pytest.approx(np.exp(-0.1 / 2.0), abs=0.02)
     assert np.abs(errors[:, :, 2].mean(axis=-1)).max() < 5 * 0.4 / np.sqrt(CARS), "only the GPS error has a common part"
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_the_share_is_one_of_the_variance(share: float, make_state: MakeState) -> None:
+    """White errors of two cars, 16,000 of each: the size of each stays as it is, and the share is their correlation."""
+    noise = SensorNoise(gps_m=3.0, gps_common_share=share, speed_mps=0.0, accel_mps2=0.0, heading_deg=0.0)
+    sensors, vehicles = Sensors(noise, CarKeys(1)), make_state(0.0, {"A": (0.0,) * 5, "B": (0.0,) * 5}).vehicles
+    first, second = np.array([sensors.measure(vehicles, 0.1)[:2] for _ in range(8000)]).transpose(2, 0, 1).reshape(2, -1)
+    assert (first.std(), second.std()) == pytest.approx((3.0, 3.0), rel=0.03)
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(share, abs=0.04)
 
 
 def test_the_common_part_outlives_the_cars(make_state: MakeState, make_parameters: MakeParameters) -> None:
